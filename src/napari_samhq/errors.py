@@ -1,0 +1,85 @@
+"""Every error that napari-samhq raises on purpose.
+
+The family tree::
+
+    SamHQError
+    ├── ImageError          (ValueError)   an image that cannot be segmented as it is
+    ├── PromptError         (ValueError)   points, boxes or masks that say nothing usable
+    ├── ModelError          (ValueError)   an unknown model, device or precision
+    ├── CheckpointError                    a weights file that is not what it should be
+    ├── DownloadError       (OSError)      weights that could not be fetched
+    ├── LayerError          (ValueError)   a napari layer that cannot be used, or is gone
+    ├── FileError           (OSError)      a file that cannot be read or written
+    ├── OutOfMemoryError    (MemoryError)  the device has too little memory
+    ├── MissingExtraError   (ImportError)  an optional dependency that is not installed
+    └── Cancelled                          the user stopped the work
+
+Each message says what came, what was needed, and what to do next. Where a standard exception
+describes the same situation the class derives from it too, so that ``except ValueError`` works as
+users of numpy and scikit-image expect.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "Cancelled",
+    "CheckpointError",
+    "DownloadError",
+    "FileError",
+    "ImageError",
+    "LayerError",
+    "MissingExtraError",
+    "ModelError",
+    "OutOfMemoryError",
+    "PromptError",
+    "SamHQError",
+    "SamHQWarning",
+]
+
+
+class SamHQError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class ImageError(SamHQError, ValueError):
+    """An image cannot be segmented as it is."""
+
+
+class PromptError(SamHQError, ValueError):
+    """A prompt says nothing that the model could use."""
+
+
+class ModelError(SamHQError, ValueError):
+    """A model, device or precision of that name does not exist here."""
+
+
+class CheckpointError(SamHQError):
+    """A weights file is damaged, incomplete, or for another architecture."""
+
+
+class DownloadError(SamHQError, OSError):
+    """Weights could not be fetched."""
+
+
+class LayerError(SamHQError, ValueError):
+    """A napari layer cannot be used for this, or is gone."""
+
+
+class FileError(SamHQError, OSError):
+    """A file cannot be read or written."""
+
+
+class OutOfMemoryError(SamHQError, MemoryError):
+    """The device has too little memory for the work."""
+
+
+class MissingExtraError(SamHQError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class Cancelled(SamHQError):
+    """The user stopped the work."""
+
+
+class SamHQWarning(UserWarning):
+    """Something was repaired or left out; the result stands, and the message says what changed."""
