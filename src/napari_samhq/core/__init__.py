@@ -1,0 +1,1 @@
+"""Arrays and coordinates: images, prompts, geometry. Knows numpy, but neither torch nor napari."""

@@ -1,0 +1,1 @@
+"""From an image and prompts to masks: embeddings, predictions and the predictor that makes both."""

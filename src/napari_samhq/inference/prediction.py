@@ -1,0 +1,110 @@
+"""The answer to one prompt, and what a predictor must be able to do. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_samhq.core.prompts import Prompt
+
+    from .embedding import ImageEmbedding
+
+__all__ = ["Prediction", "SupportsPrediction"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Candidate masks for one object, best first.
+
+    Attributes
+    ----------
+    masks : ndarray of shape (M, H, W), bool
+        One mask per candidate, over `region` of the image.
+    scores : ndarray of shape (M,), float32
+        The model's own estimate of each mask's IoU with the object, in no way a probability.
+    low_res_logits : ndarray of shape (M, h, w), float32
+        The masks as the decoder gave them, before enlarging; may serve as `mask` of the next call.
+    best : int
+        Index of the candidate with the highest score.
+    region : pair of slices
+        Rows and columns of the image that the masks cover.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    low_res_logits: NDArray[np.float32]
+    best: int
+    region: tuple[slice, slice]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The best mask, of shape (H, W)."""
+        best: NDArray[np.bool_] = self.masks[self.best]
+        return best
+
+    @property
+    def score(self) -> float:
+        """The score of the best mask."""
+        return float(self.scores[self.best])
+
+
+@runtime_checkable
+class SupportsPrediction(Protocol):
+    """What the session, the batch jobs and the command line need from a predictor.
+
+    :class:`Predictor` is the real one. Anything else with these methods will do, for example
+    another network, or a fake for tests.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name of the model, for people."""
+        ...
+
+    def embed(
+        self, image: Any, *, contrast_limits: tuple[float, float] | None = None
+    ) -> ImageEmbedding:
+        """Look at an image once, (H, W) or (H, W, C)."""
+        ...
+
+    def predict(
+        self,
+        embedding: ImageEmbedding,
+        points: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        *,
+        multimask: bool = False,
+        hq_only: bool = False,
+    ) -> Prediction:
+        """Answer one prompt; all coordinates are (row, column) in image pixels."""
+        ...
+
+    def predict_many(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool = False,
+        hq_only: bool = False,
+    ) -> list[Prediction]:
+        """Answer many prompts, in their order."""
+        ...
+
+    def iter_predict(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool = False,
+        hq_only: bool = False,
+    ) -> Iterator[tuple[int, Prediction]]:
+        """Answer many prompts one by one, as (index of the prompt, prediction), in any order."""
+        ...

@@ -1,0 +1,103 @@
+"""Stand-ins for slow parts. FakePredictor answers like a model, with discs and filled boxes."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from napari_samhq.core.images import to_rgb8
+from napari_samhq.core.prompts import Prompt
+from napari_samhq.inference.embedding import ImageEmbedding
+from napari_samhq.inference.prediction import Prediction
+
+
+class FakePredictor:
+    """Positive points add discs, negative ones remove them, boxes are filled, masks are kept.
+
+    With ``multimask`` the discs get 1, 1/2 and 2 times the radius, with falling scores. `calls`
+    collects what was asked; `delay` is what each call takes, in seconds; an `error` is raised by
+    the next call of embed or predict.
+    """
+
+    def __init__(self, radius: float = 5.0, *, name: str = "fake", delay: float = 0.0) -> None:
+        self.radius, self.name, self.delay = radius, name, delay
+        self.calls: list[tuple[str, Any]] = []
+        self.error: Exception | None = None
+
+    def embed(self, image: Any, *, contrast_limits: Any = None) -> ImageEmbedding:
+        self._called("embed", image)
+        shape = to_rgb8(image, contrast_limits=contrast_limits).shape[:2]
+        nothing: Any = np.zeros((1, 1, 1), dtype=np.float32)
+        return ImageEmbedding(
+            nothing, nothing, shape, shape, max(shape), self.name, contrast_limits
+        )
+
+    def predict(
+        self,
+        embedding,
+        points=None,
+        point_labels=None,
+        box=None,
+        mask=None,
+        *,
+        multimask=False,
+        hq_only=False,
+    ) -> Prediction:
+        prompt = Prompt(points, point_labels, box, mask).cleaned(embedding.image_shape)
+        self._called("predict", prompt)
+        factors = (1.0, 0.5, 2.0) if multimask else (1.0,)
+        masks = np.stack(
+            [self._draw(prompt, embedding.image_shape, self.radius * f) for f in factors]
+        )
+        height, width = embedding.image_shape
+        rows, cols = np.arange(64) * height // 64, np.arange(64) * width // 64
+        logits = np.where(masks[:, rows][:, :, cols], 10.0, -10.0).astype(np.float32)
+        scores = np.array([0.9, 0.8, 0.7][: len(masks)], dtype=np.float32)
+        return Prediction(masks, scores, logits, 0, (slice(0, height), slice(0, width)))
+
+    def predict_many(
+        self, embedding, prompts, *, multimask=False, hq_only=False
+    ) -> list[Prediction]:
+        return [
+            p
+            for _, p in self.iter_predict(embedding, prompts, multimask=multimask, hq_only=hq_only)
+        ]
+
+    def iter_predict(self, embedding, prompts, *, multimask=False, hq_only=False):
+        for index, p in enumerate(prompts):
+            yield (
+                index,
+                self.predict(
+                    embedding, p.points, p.point_labels, p.box, p.mask, multimask=multimask
+                ),
+            )
+
+    def _draw(self, prompt: Prompt, shape: tuple[int, int], radius: float) -> np.ndarray:
+        rows, cols = np.ogrid[: shape[0], : shape[1]]
+        drawn = np.zeros(shape, dtype=bool)
+        if prompt.mask is not None and prompt.mask.dtype == bool:
+            drawn |= prompt.mask
+        if prompt.box is not None:
+            top, left, bottom, right = prompt.box
+            drawn |= (rows >= top) & (rows <= bottom) & (cols >= left) & (cols <= right)
+        for sign in (1, 0):  # positive points first, so that negative ones have the last word
+            for row, col in (
+                () if prompt.points is None else prompt.points[prompt.point_labels == sign]
+            ):
+                drawn[np.hypot(rows - row, cols - col) <= radius] = bool(sign)
+        return drawn
+
+    def _called(self, what: str, argument: Any) -> None:
+        self.calls.append((what, argument))
+        time.sleep(self.delay)
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
+
+def fake_loaded_model(name: str = "fake") -> Any:
+    """Look enough like a LoadedModel for code that only shows its name and device."""
+    return SimpleNamespace(info=SimpleNamespace(name=name), device="cpu", fingerprint=name)
