@@ -1,0 +1,60 @@
+"""Small layers that several parts of the network share."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["MLP", "LayerNorm2d", "Mlp2", "activation"]
+
+
+def activation(name: str) -> nn.Module:
+    """Return the activation of that configuration name ("gelu" or "relu")."""
+    return {"gelu": nn.GELU, "relu": nn.ReLU}[name]()
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of (B, C, H, W)."""
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels_last = x.permute(0, 2, 3, 1)
+        normed = F.layer_norm(channels_last, self.weight.shape, self.weight, self.bias, self.eps)
+        return normed.permute(0, 3, 1, 2)
+
+
+class Mlp2(nn.Module):
+    """Two linear layers with an activation between them (a transformer's MLP)."""
+
+    def __init__(self, width: int, hidden: int, act: str) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(width, hidden)
+        self.lin2 = nn.Linear(hidden, width)
+        self.act = activation(act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.lin2(self.act(self.lin1(x)))
+        return out
+
+
+class MLP(nn.Module):
+    """Stack of `depth` linear layers with ReLU between them (the decoder's heads)."""
+
+    def __init__(self, width_in: int, hidden: int, width_out: int, depth: int = 3) -> None:
+        super().__init__()
+        self.proj_in = nn.Linear(width_in, hidden)
+        self.layers = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(depth - 2))
+        self.proj_out = nn.Linear(hidden, width_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.proj_in(x))
+        for layer in self.layers:
+            x = F.relu(layer(x))
+        out: Tensor = self.proj_out(x)
+        return out
