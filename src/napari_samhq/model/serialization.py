@@ -14,20 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, FileError
-from ._hub import pretrained_folder
 from ._reading import read_tensors, some_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = [
-    "check_finite",
-    "load_strict",
-    "pretrained_folder",
-    "read_tensors",
-    "replacing",
-    "write_tensors",
-]
+__all__ = ["check_finite", "load_strict", "read_tensors", "replacing", "write_tensors"]
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
