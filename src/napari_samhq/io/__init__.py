@@ -1,0 +1,1 @@
+"""Files: images and prompts in, labels and tables out. Knows neither torch nor napari."""
