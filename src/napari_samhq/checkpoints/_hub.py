@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["endpoint", "failure_reason", "hub_errors", "offline"]
+__all__ = ["endpoint", "failure_reason", "hub_errors", "may_pass", "offline"]
 
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _STATUS_REASONS = {
     401: "the server asked for a login (401); the model may have been made private",
     403: "the server refused access (403); a proxy or firewall may be in the way",
@@ -56,6 +57,15 @@ def failure_reason(error: BaseException) -> str:
     if "ConnectError" in kinds or "NetworkError" in kinds or "ProtocolError" in kinds:
         return f"the connection failed or was cut ({_line(chain[-1])})"
     return _line(error)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Tell whether the same request might succeed a little later."""
+    status = _status(error)
+    if status is not None:
+        return status in _TRANSIENT
+    kinds = {base.__name__ for link in _chain(error) for base in type(link).__mro__}
+    return bool(kinds & {"TimeoutException", "NetworkError", "RemoteProtocolError"})
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = [
     "cache_folder",
     "checksum",
+    "find_weights",
+    "make_writable",
+    "md5",
     "quarantine",
     "record_checksum",
     "recorded_checksum",
@@ -75,6 +78,23 @@ def usable_folder() -> Path:
     return folder
 
 
+def make_writable(folder: Path) -> None:
+    """Make sure that a folder exists and can be written to.
+
+    Raises
+    ------
+    FileError
+        It cannot.
+    """
+    try:
+        _probe(folder)
+    except OSError as error:
+        raise FileError(
+            f"The folder for weights, {folder}, cannot be used: {_reason(error)}. "
+            f"Choose another one (${VARIABLE}, or cache_dir=)."
+        ) from error
+
+
 def weights_path(model: ModelInfo, folder: Path | None = None) -> Path:
     """Return where the weights of a published model belong, whether they are there or not.
 
@@ -90,6 +110,26 @@ def weights_path(model: ModelInfo, folder: Path | None = None) -> Path:
     assert model.filename is not None
     owner = model.repository.replace("/", "--")
     return (folder or cache_folder()) / owner / model.revision[:12] / model.filename
+
+
+def find_weights(model: ModelInfo, folder: Path | None = None) -> Path | None:
+    """Return the weights file of a published model, or None where it is not on this machine.
+
+    Parameters
+    ----------
+    model
+        A model with a repository, a revision and a file name.
+    folder
+        The only folder to look into; the one of `cache_folder` and the spare one among the
+        temporary files when left out. Neither need be writable.
+    """
+    folders = [folder] if folder is not None else [cache_folder()]
+    if folder is None and _is_private(_spare_path()):
+        folders.append(_spare_path())
+    for candidate in (weights_path(model, place) for place in folders):
+        if candidate.is_file():
+            return candidate
+    return None
 
 
 def checksum(path: Path) -> str:
@@ -108,7 +148,7 @@ def checksum(path: Path) -> str:
 
 
 def md5(path: Path) -> str:
-    """Return the MD5 of a file: known for some published files, and no protection against malice."""
+    """Return the MD5 of a file, which is known for some published ones; no guard against malice."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -171,15 +211,22 @@ def verified_checksum(path: Path, *, expected: str | None = None) -> str:
     return found
 
 
-def quarantine(path: Path) -> Path:
+def quarantine(path: Path, home: Path) -> Path:
     """Rename a bad file out of the way, keeping it for whoever wants to look.
+
+    Parameters
+    ----------
+    path
+        The bad file.
+    home
+        Where it is, or was meant to be: the new name is this one with ``.bad`` at the end.
 
     Returns
     -------
     Path
-        The new name, with ``.bad`` at the end; an earlier file of that name is replaced.
+        The new name. An earlier file of that name is replaced.
     """
-    bad = path.with_name(path.name + ".bad")
+    bad = home.with_name(home.name + ".bad")
     path.replace(bad)
     return bad
 
@@ -199,17 +246,11 @@ def _probe(folder: Path) -> None:
 
 
 def _spare_folder() -> Path:
-    """Return a folder among the temporary files that belongs to this user and nobody else."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        user = str(os.getuid()) if hasattr(os, "getuid") else "user"
-    safe = "".join(letter if letter.isalnum() else "-" for letter in user)
-    folder = Path(tempfile.gettempdir()) / f"napari-samhq-{safe}"
+    """Make a folder among the temporary files that belongs to this user and nobody else."""
+    folder = _spare_path()
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        owner = folder.stat().st_uid if hasattr(os, "getuid") else None
-        if folder.is_symlink() or (owner is not None and owner != os.getuid()):
+        if not _is_private(folder):
             # Whoever made it could swap the weights between check and use.
             raise PermissionError("it belongs to somebody else")
         _probe(folder)
@@ -219,6 +260,25 @@ def _spare_folder() -> Path:
             f"used ({_reason(error)}). Set ${VARIABLE} to a writable folder."
         ) from error
     return folder
+
+
+def _spare_path() -> Path:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        user = str(os.getuid()) if hasattr(os, "getuid") else "user"
+    safe = "".join(letter if letter.isalnum() else "-" for letter in user)
+    return Path(tempfile.gettempdir()) / f"napari-samhq-{safe}"
+
+
+def _is_private(folder: Path) -> bool:
+    """Tell whether a folder exists and only this user can have put something into it."""
+    if not folder.is_dir() or folder.is_symlink():
+        return False
+    if not hasattr(os, "getuid"):
+        return True
+    state = folder.stat()
+    return state.st_uid == os.getuid() and not state.st_mode & 0o022
 
 
 def _reason(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ModelError
-from .cache import weights_path
+from .cache import find_weights
 
 __all__ = ["ModelInfo", "list_models", "model_info"]
 
@@ -119,7 +119,7 @@ def _with_state(model: ModelInfo) -> ModelInfo:
         there = weights.is_file()
         size = round(weights.stat().st_size / 1e6, 1) if there else 0.0
         return replace(model, cached=there, megabytes=size)
-    return replace(model, cached=weights_path(model).is_file())
+    return replace(model, cached=find_weights(model) is not None)
 
 
 def _published(
@@ -143,7 +143,7 @@ def _published(
 _MODELS = (
     ModelInfo(
         name="micro",
-        title="Micro: small and quick on any computer; trained on microscopy, works offline",
+        title="Micro: trained on microscopy, small and quick on any computer, always here",
         encoder="conv",
         input_size=512,
         megabytes=0.0,
@@ -154,7 +154,7 @@ _MODELS = (
     ),
     _published(
         "vit_tiny",
-        "Light HQ-SAM: natural-image weights; quick without a GPU, clear outlines",
+        "Light HQ-SAM: natural-image weights, the quickest of the published models",
         "tiny_vit",
         42.5,
         _TINY_REVISION,
@@ -162,7 +162,7 @@ _MODELS = (
     ),
     _published(
         "vit_b",
-        "HQ-SAM ViT-B: natural-image weights; finer outlines, some seconds per image without a GPU",
+        "HQ-SAM ViT-B: natural-image weights, slower and more exact",
         "vit_b",
         379.0,
         _MAIN_REVISION,
@@ -170,7 +170,7 @@ _MODELS = (
     ),
     _published(
         "vit_l",
-        "HQ-SAM ViT-L: natural-image weights; better on thin and faint structures, wants a GPU",
+        "HQ-SAM ViT-L: natural-image weights, large; made for a GPU",
         "vit_l",
         1250.0,
         _MAIN_REVISION,
@@ -178,7 +178,7 @@ _MODELS = (
     ),
     _published(
         "vit_h",
-        "HQ-SAM ViT-H: natural-image weights; the largest, wants a GPU with 8 GB or more",
+        "HQ-SAM ViT-H: natural-image weights, the largest; made for a GPU with much memory",
         "vit_h",
         2570.0,
         _MAIN_REVISION,
