@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Transform",
     "box_around",
-    "fit_longest_side",
     "map_points",
     "model_xy_to_rc",
     "rc_to_model_xy",
@@ -112,35 +111,6 @@ def box_around(points_rc: ArrayLike) -> NDArray[np.float64]:
 # ------------------------------------------------------------------------------- the model's frame
 
 
-def fit_longest_side(image_shape: tuple[int, int], input_size: int) -> tuple[int, int]:
-    """Tell the size of an image after its longest side is resized to what the encoder takes.
-
-    Parameters
-    ----------
-    image_shape : tuple of two ints
-        Height and width of the image in pixels.
-    input_size : int
-        Side of the square that the encoder takes, in model pixels.
-
-    Returns
-    -------
-    tuple of two ints
-        Height and width in model pixels: at least 1, the longer one is `input_size`.
-
-    Notes
-    -----
-    Rounding is that of the published models, ``int(length * scale + 0.5)``.
-
-    Examples
-    --------
-    >>> fit_longest_side((400, 600), 1024)
-    (683, 1024)
-    """
-    scale = input_size / max(image_shape)
-    height, width = (max(1, int(length * scale + 0.5)) for length in image_shape)
-    return height, width
-
-
 def rc_to_model_xy(
     coordinates_rc: ArrayLike, image_shape: tuple[int, int], input_shape: tuple[int, int]
 ) -> NDArray[np.float64]:
@@ -153,7 +123,7 @@ def rc_to_model_xy(
     image_shape : tuple of two ints
         Height and width of the image in pixels.
     input_shape : tuple of two ints
-        Height and width of the resized image in model pixels, see :func:`fit_longest_side`.
+        Height and width of the resized image in model pixels, before padding.
 
     Returns
     -------

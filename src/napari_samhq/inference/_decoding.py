@@ -1,0 +1,204 @@
+"""From prompts to the decoder's tensors and back; batches, and what to do when memory runs out."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from napari_samhq.core.geometry import rc_to_model_xy
+from napari_samhq.errors import OutOfMemoryError
+from napari_samhq.model.processor import MASK_PROMPT_LOGIT
+from napari_samhq.model.sam_hq import ImageFeatures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.inference.embedding import ImageEmbedding
+    from napari_samhq.model.mask_decoder import DecodedMasks
+    from napari_samhq.model.sam_hq import SamHQModel
+
+# Measured: the decoder's peak for one prompt is below 8 times what it reads of the image.
+_COPIES_PER_PROMPT = 8
+_BATCH_BYTES = {"cpu": 2**29}
+_BATCH_BYTES_ELSEWHERE = 2**32
+_LONGEST_CHUNK = 64
+
+
+def decode(
+    network: SamHQModel, embedding: ImageEmbedding, prompts: Sequence[Prompt], low_res_size: int
+) -> DecodedMasks:
+    """Run the decoder on prompts of one kind.
+
+    Parameters
+    ----------
+    network : SamHQModel
+    embedding : ImageEmbedding
+    prompts : sequence of P Prompt
+        Cleaned, and alike: as many points each, all or none with a box, all or none with a mask.
+    low_res_size : int
+        Side of the low-res logits.
+
+    Returns
+    -------
+    DecodedMasks
+    """
+    device = embedding.image_embedding.device
+    shapes = embedding.image_shape, embedding.input_shape
+    first = prompts[0]
+    points = labels = boxes = masks = None
+    if first.points is not None:
+        points_xy = rc_to_model_xy(np.array([p.points for p in prompts]), *shapes)
+        points = torch.as_tensor(points_xy, dtype=torch.float32, device=device)
+        labels = torch.as_tensor(np.array([p.point_labels for p in prompts]), device=device)
+    if first.box is not None:
+        boxes_xy = rc_to_model_xy(np.array([p.box for p in prompts]), *shapes)
+        boxes = torch.as_tensor(boxes_xy, dtype=torch.float32, device=device)
+    if first.mask is not None:
+        logits = [low_res_mask_logits(p.mask, embedding, low_res_size) for p in prompts]  # type: ignore[arg-type]
+        masks = torch.stack(logits)[:, None].to(device)
+    features = ImageFeatures(embedding.image_embedding[None], embedding.hq_features[None])
+    if points is None and boxes is None:
+        # Without points and boxes the number of prompts shows in the number of images only.
+        features = ImageFeatures(*(f.expand(len(prompts), -1, -1, -1) for f in features))
+    return network.decode(
+        features, points_xy=points, point_labels=labels, boxes_xy=boxes, mask_logits=masks
+    )
+
+
+def low_res_mask_logits(
+    mask: NDArray[np.bool_] | NDArray[np.float32], embedding: ImageEmbedding, low_res_size: int
+) -> Tensor:
+    """Bring a mask prompt into the frame of the low-res logits.
+
+    Parameters
+    ----------
+    mask : ndarray
+        Bool of the image's shape (H, W), or low-res logits (h, w), which stay as they are.
+    embedding : ImageEmbedding
+    low_res_size : int
+        Side of the low-res logits.
+
+    Returns
+    -------
+    Tensor of shape (h, w), float32
+        For a bool mask +10 where it covers a low-res pixel, -10 where it does not, in proportion
+        between; -10 in the padding.
+    """
+    if mask.dtype != np.bool_:
+        return torch.from_numpy(mask.copy())
+    height, width = embedding.input_shape
+    picture = Image.fromarray(mask.astype(np.uint8) * 255)
+    resized = np.asarray(picture.resize((width, height), Image.Resampling.BOX))
+    coverage = torch.from_numpy(resized.astype(np.float32) / 255)
+    padding = (0, embedding.input_size - width, 0, embedding.input_size - height)
+    padded = F.pad(coverage, padding)[None]
+    pooled = F.avg_pool2d(padded, embedding.input_size // low_res_size)[0]
+    return (2 * pooled - 1) * MASK_PROMPT_LOGIT
+
+
+def chosen_masks(decoded: DecodedMasks, *, multimask: bool, hq_only: bool) -> tuple[Tensor, Tensor]:
+    """Choose among the decoder's masks, and add the HQ correction.
+
+    Parameters
+    ----------
+    decoded : DecodedMasks
+        Of P prompts.
+    multimask : bool
+        The three candidates for ambiguous prompts, best first, instead of the first mask.
+    hq_only : bool
+        The HQ mask alone, as often as there are candidates.
+
+    Returns
+    -------
+    logits : Tensor of shape (P, M, h, w)
+    scores : Tensor of shape (P, M)
+    """
+    if multimask:
+        scores, order = decoded.scores[:, 1:].sort(dim=1, descending=True, stable=True)
+        rows = torch.arange(len(order), device=order.device)[:, None]
+        sam = decoded.sam_logits[:, 1:][rows, order]
+    else:
+        scores, sam = decoded.scores[:, :1], decoded.sam_logits[:, :1]
+    return (decoded.hq_logits.expand_as(sam) if hq_only else sam + decoded.hq_logits), scores
+
+
+def grouped(prompts: Sequence[Prompt], longest: int) -> Iterator[list[int]]:
+    """Divide prompts into batches that the decoder can take at once.
+
+    Points without a box get a padding point and others do not, so prompts are not padded to the
+    same length, which would change their answers; they are grouped by kind instead.
+
+    Parameters
+    ----------
+    prompts : sequence of Prompt
+        Cleaned.
+    longest : int
+        Most prompts in a batch.
+
+    Yields
+    ------
+    list of int
+        Places of prompts of one kind.
+    """
+    kinds: dict[tuple[int, bool, bool], list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        count = 0 if prompt.points is None else len(prompt.points)
+        kind = (count, prompt.box is not None, prompt.mask is not None)
+        kinds.setdefault(kind, []).append(index)
+    for indices in kinds.values():
+        for start in range(0, len(indices), longest):
+            yield indices[start : start + longest]
+
+
+def chunk_length(embedding: ImageEmbedding, device: torch.device) -> int:
+    """Tell how many prompts may be decoded at once within the memory set aside for it."""
+    budget = _BATCH_BYTES.get(device.type, _BATCH_BYTES_ELSEWHERE)
+    return int(np.clip(budget // (_COPIES_PER_PROMPT * embedding.nbytes), 1, _LONGEST_CHUNK))
+
+
+@contextmanager
+def guarding_memory(work: str, device: torch.device) -> Iterator[None]:
+    """Turn the many ways in which memory runs out into OutOfMemoryError, and free what can be."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        free_memory(device)
+        raise out_of_memory(work, device) from error
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether memory ran out; the CPU's allocator and MPS say so in words only."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    words = str(error).lower()
+    return "out of memory" in words or "can't allocate memory" in words
+
+
+def out_of_memory(work: str, device: torch.device) -> OutOfMemoryError:
+    """Build the error that says what to do."""
+    advice = (
+        "Close other programs, or choose a smaller model."
+        if device.type == "cpu"
+        else "Choose a smaller model, close other programs that use this device, or load the model "
+        "with device='cpu'."
+    )
+    return OutOfMemoryError(f"The device {device} has too little memory for {work}. {advice}")
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back memory that torch keeps for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,394 @@
+"""The predictor: an image in, an embedding out; an embedding and a prompt in, masks out."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_samhq.core.images import rgb8_and_limits
+from napari_samhq.core.prompts import Prompt
+from napari_samhq.errors import ModelError, PromptError
+from napari_samhq.inference._decoding import (
+    chosen_masks,
+    chunk_length,
+    decode,
+    free_memory,
+    grouped,
+    guarding_memory,
+    is_out_of_memory,
+    out_of_memory,
+)
+from napari_samhq.inference.embedding import ImageEmbedding
+from napari_samhq.inference.prediction import Prediction, SupportsPrediction
+from napari_samhq.model.processor import pixel_values, resized_shape, upscale_logits
+from napari_samhq.model.sam_hq import MASK_THRESHOLD, SamHQModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import ArrayLike
+    from torch import Tensor
+
+    from napari_samhq.checkpoints import LoadedModel
+
+__all__ = ["ImageEmbedding", "Prediction", "Predictor", "SupportsPrediction"]
+
+
+class Predictor:
+    """Segment objects in images by points, boxes and rough masks.
+
+    The image is looked at once (`embed`, the slow part); then each prompt is answered quickly
+    (`predict`). The predictor itself keeps nothing of either, so one may serve many images.
+
+    Parameters
+    ----------
+    model : LoadedModel or SamHQModel
+        What :func:`napari_samhq.load_model` returned, or a bare network. A bare network is set to
+        evaluation mode; predictor and network must then agree for as long as embeddings are used,
+        so make a new predictor after changing weights.
+
+    Raises
+    ------
+    ModelError
+        If `model` is something else.
+
+    Notes
+    -----
+    The same call gives the same result, bit by bit, on the same device. Prompts answered together
+    (`predict_many`) or alone differ by rounding only, below 1e-4 in the logits.
+
+    Examples
+    --------
+    >>> import napari_samhq as samhq  # doctest: +SKIP
+    >>> predictor = samhq.Predictor(samhq.load_model("micro"))  # doctest: +SKIP
+    >>> embedding = predictor.embed(image)  # doctest: +SKIP
+    >>> predictor.predict(embedding, points=[[120, 80]]).mask.sum()  # doctest: +SKIP
+    1021
+    """
+
+    def __init__(self, model: LoadedModel | SamHQModel) -> None:
+        network = getattr(model, "network", model)
+        if not isinstance(network, SamHQModel):
+            raise ModelError(
+                f"Predictor got {model!r}; needed is a loaded model. "
+                "Pass load_model('micro'), or load_model with another name or path."
+            )
+        self._network = network
+        vision = network.config.vision_config
+        self._input_size = int(vision.image_size)
+        self._low_res_size = 4 * (self._input_size // vision.patch_size)
+        self._name: str
+        self._fingerprint: str
+        if isinstance(model, SamHQModel):
+            network.eval()
+            self._name, self._fingerprint = type(model).__name__, _fingerprint(model)
+        else:
+            self._name, self._fingerprint = model.info.name, model.fingerprint
+
+    def __repr__(self) -> str:
+        return f"Predictor({self._name!r}, {self._input_size} px, on {self.device})"
+
+    @property
+    def name(self) -> str:
+        """Short name of the model, for people."""
+        return self._name
+
+    @property
+    def fingerprint(self) -> str:
+        """Which weights these are, as a hash; embeddings carry it."""
+        return self._fingerprint
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return self._network.device
+
+    def embed(
+        self, image: Any, *, contrast_limits: tuple[float, float] | None = None
+    ) -> ImageEmbedding:
+        """Look at an image once.
+
+        Parameters
+        ----------
+        image : array_like of shape (H, W) or (H, W, C)
+            Any real type. How values become the 8-bit colours that the model knows is told by
+            :func:`~napari_samhq.core.images.to_rgb8`.
+        contrast_limits : tuple of two floats, optional
+            Values that become black and white; measured when left out.
+
+        Returns
+        -------
+        ImageEmbedding
+            In float32, on the device of the model.
+
+        Raises
+        ------
+        ImageError
+            If the image cannot be segmented as it is.
+        OutOfMemoryError
+            If the device has too little memory for the encoder.
+
+        Notes
+        -----
+        As published: the longest side is resized to the model's input size with Pillow's bilinear
+        filter on 8-bit values, normalised by the colour statistics of ImageNet, and padded with
+        zeros on the right and at the bottom.
+        """
+        rgb8, limits = rgb8_and_limits(image, contrast_limits=contrast_limits)
+        height, width = rgb8.shape[:2]
+        with guarding_memory("looking at the image", self.device):
+            image_embedding, hq_features = self._encode(pixel_values(rgb8, self._input_size))
+        return ImageEmbedding(
+            image_embedding=image_embedding,
+            hq_features=hq_features,
+            image_shape=(height, width),
+            input_shape=resized_shape(height, width, self._input_size),
+            input_size=self._input_size,
+            model_fingerprint=self._fingerprint,
+            contrast_limits=limits,
+        )
+
+    def predict(
+        self,
+        embedding: ImageEmbedding,
+        points: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+        *,
+        multimask: bool = False,
+        hq_only: bool = False,
+    ) -> Prediction:
+        """Answer one prompt.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            Of this model.
+        points : array_like of shape (N, 2), optional
+            Row, column in image pixels; integers fall on pixel centres.
+        point_labels : array_like of shape (N,), optional
+            1 on the object, 0 beside it; all 1 when left out.
+        box : array_like of shape (4,), optional
+            min_row, min_col, max_row, max_col in image pixels.
+        mask : array_like, optional
+            A rough mask, bool of shape (H, W); or `low_res_logits` of an earlier prediction, of
+            shape (h, w) or (1, h, w).
+        multimask : bool, optional
+            Give three candidates instead of one: useful where one click may mean a part or the
+            whole. The first is what the original repository returns.
+        hq_only : bool, optional
+            Take the HQ mask alone instead of its sum with SAM's. There is one HQ mask for all
+            candidates, so with `multimask` it comes three times, with the three scores.
+
+        Returns
+        -------
+        Prediction
+            One mask or three, best first.
+
+        Raises
+        ------
+        PromptError
+            If the prompt says nothing usable, see :meth:`napari_samhq.Prompt.cleaned`.
+        ModelError
+            If the embedding was made by another model.
+        OutOfMemoryError
+            If the device has too little memory.
+        """
+        prompts = [Prompt(points, point_labels, box, mask).cleaned(embedding.image_shape)]
+        ((_, prediction),) = self._answers(embedding, prompts, multimask, hq_only)
+        return prediction
+
+    def predict_many(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool = False,
+        hq_only: bool = False,
+    ) -> list[Prediction]:
+        """Answer many prompts, in batches.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            Of this model.
+        prompts : sequence of Prompt
+            One for each object.
+        multimask, hq_only : bool, optional
+            As in `predict`.
+
+        Returns
+        -------
+        list of Prediction
+            In the order of the prompts. All masks are in memory then, a byte per pixel each; to
+            take them one after the other use `iter_predict`.
+
+        Raises
+        ------
+        PromptError
+            If one of the prompts says nothing usable; the message tells which. Nothing is computed.
+        ModelError, OutOfMemoryError
+            As in `predict`.
+        """
+        answers = dict(self.iter_predict(embedding, prompts, multimask=multimask, hq_only=hq_only))
+        return [answers[index] for index in range(len(answers))]
+
+    def iter_predict(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool = False,
+        hq_only: bool = False,
+    ) -> Iterator[tuple[int, Prediction]]:
+        """Answer many prompts, giving each answer as soon as it is there.
+
+        Stop taking answers to cancel. Memory is bounded by one batch, however many prompts come.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            Of this model.
+        prompts : sequence of Prompt
+            One for each object.
+        multimask, hq_only : bool, optional
+            As in `predict`.
+
+        Returns
+        -------
+        iterator of (int, Prediction)
+            Place of the prompt in `prompts`, and its answer; prompts of the same kind follow each
+            other, so the order is not that of `prompts`.
+
+        Raises
+        ------
+        PromptError, ModelError
+            At once, before the first answer is asked for.
+        OutOfMemoryError
+            As in `predict`.
+        """
+        cleaned = [
+            _cleaned(prompt, embedding.image_shape, index, len(prompts))
+            for index, prompt in enumerate(prompts)
+        ]
+        return self._answers(embedding, cleaned, multimask, hq_only)
+
+    def _answers(
+        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask: bool, hq_only: bool
+    ) -> Iterator[tuple[int, Prediction]]:
+        """Check what can be checked now; return the generator that does the work."""
+        if embedding.model_fingerprint != self._fingerprint:
+            raise ModelError(
+                "The embedding was made by another model "
+                f"({embedding.model_fingerprint[:12]}) than this one ({self._name}, "
+                f"{self._fingerprint[:12]}). Embed the image again with this model."
+            )
+        side = self._low_res_size
+        for prompt in prompts:
+            mask = prompt.mask
+            if mask is not None and mask.dtype != np.bool_ and mask.shape != (side, side):
+                raise PromptError(
+                    f"The mask prompt of floats has the shape {mask.shape}; low-res logits of this "
+                    f"model are {side} x {side}. For a mask of the image's size pass bool values."
+                )
+        return self._generate(embedding, prompts, multimask, hq_only)
+
+    def _generate(
+        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask: bool, hq_only: bool
+    ) -> Iterator[tuple[int, Prediction]]:
+        for indices in grouped(prompts, chunk_length(embedding, self.device)):
+            logits, scores = self._decode_or_halve(
+                embedding, [prompts[i] for i in indices], multimask, hq_only
+            )
+            for index, low_res_logits, score in zip(indices, logits, scores, strict=True):
+                yield index, self._prediction(embedding, low_res_logits, score)
+
+    def _decode_or_halve(
+        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask: bool, hq_only: bool
+    ) -> tuple[Tensor, Tensor]:
+        try:
+            return self._decode(embedding, prompts, multimask, hq_only)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(prompts) == 1:
+                raise out_of_memory("answering a prompt", self.device) from error
+        free_memory(self.device)
+        half = (len(prompts) + 1) // 2
+        with guarding_memory(f"answering {half} prompts", self.device):
+            parts = [
+                self._decode(embedding, part, multimask, hq_only)
+                for part in (prompts[:half], prompts[half:])
+            ]
+        logits, scores = zip(*parts, strict=True)
+        return torch.cat(logits), torch.cat(scores)
+
+    @torch.inference_mode()
+    def _encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode (3, S, S) in the precision of the encoder, the HQ features in that of the rest."""
+        network = self._network
+        weight = next(network.vision_encoder.parameters())
+        encoded = network.vision_encoder(pixels[None].to(weight.device, weight.dtype))
+        image_embedding = encoded.image_embedding.float()
+        hq_features = network.mask_decoder.hq_features(
+            image_embedding, encoded.intermediate[0].float()
+        )
+        if not torch.isfinite(hq_features).all():
+            raise ModelError(
+                f"The image encoder of {self._name!r} gave NaN or infinite values in "
+                f"{str(weight.dtype).removeprefix('torch.')}. Load the model with "
+                "precision='float32'."
+            )
+        return image_embedding[0], hq_features[0]
+
+    @torch.inference_mode()
+    def _decode(
+        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask: bool, hq_only: bool
+    ) -> tuple[Tensor, Tensor]:
+        decoded = decode(self._network, embedding, prompts, self._low_res_size)
+        return chosen_masks(decoded, multimask=multimask, hq_only=hq_only)
+
+    @torch.inference_mode()
+    def _prediction(self, embedding: ImageEmbedding, logits: Tensor, scores: Tensor) -> Prediction:
+        """Enlarge the low-res logits (M, h, w) of one prompt."""
+        height, width = embedding.image_shape
+        masks = np.empty((len(logits), height, width), dtype=np.bool_)
+        with guarding_memory("enlarging a mask", self.device):
+            for mask, low_res in zip(masks, logits, strict=True):  # one at a time, for memory
+                full = upscale_logits(
+                    low_res[None], embedding.input_shape, (height, width), embedding.input_size
+                )
+                mask[:] = (full[0] > MASK_THRESHOLD).cpu().numpy()
+        return Prediction(
+            masks=masks,
+            scores=scores.cpu().numpy(),
+            low_res_logits=logits.cpu().numpy().copy(),
+            best=0,
+            region=(slice(0, height), slice(0, width)),
+        )
+
+
+def _cleaned(prompt: Prompt, image_shape: tuple[int, int], index: int, count: int) -> Prompt:
+    if not isinstance(prompt, Prompt):
+        raise PromptError(
+            f"Prompt {index} of {count} (counted from 0) is a {type(prompt).__name__}; needed is "
+            "a Prompt, for example Prompt(box=(10, 10, 40, 50))."
+        )
+    try:
+        return prompt.cleaned(image_shape)
+    except PromptError as error:
+        raise PromptError(f"Prompt {index} of {count} (counted from 0): {error}") from error
+
+
+def _fingerprint(network: SamHQModel) -> str:
+    """Hash names, types and values of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy())
+    return digest.hexdigest()
