@@ -1,0 +1,3 @@
+"""Training: data, domain randomisation, simulated users, losses, the trainer, and the bundled
+model.
+"""

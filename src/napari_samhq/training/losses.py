@@ -1,0 +1,125 @@
+"""Losses on low-res logits.
+
+Rule of the masks: every prompt trains the single mask (token 0), the HQ mask and their sum, which
+is what the user gets. The three candidate masks are trained by their best one only (minimum loss),
+most strongly where the prompt is a single click. Scores learn the IoU of candidate + HQ mask, again
+what the user gets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_samhq.model.mask_decoder import DecodedMasks
+
+__all__ = ["PromptLoss", "box_weight", "mask_loss", "prompt_loss", "soft_iou"]
+
+
+class PromptLoss(NamedTuple):
+    """Loss of a round of prompts (scalar tensor), and the mean IoU of the user's mask for the
+    log.
+    """
+
+    loss: Tensor
+    iou: Tensor
+    ious: Tensor
+
+
+def box_weight(target: Tensor, margin: float = 0.5, outside: float = 0.5) -> Tensor:
+    """Weights (P, 1, h, w) that sum to one: an object's padded box, and the rest of the crop
+    together ``outside`` as much.
+
+    Small objects would drown in the background of the crop otherwise.
+
+    Parameters
+    ----------
+    target : (P, 1, h, w) float
+    margin : float
+        Padding relative to the box's longer side, 3 cells at least.
+    outside : float
+        Weight of all cells beyond the padded box, relative to the padded box.
+    """
+    present = target[:, 0] > 0
+    height, width = present.shape[1:]
+    rows = torch.arange(height, device=target.device)
+    cols = torch.arange(width, device=target.device)
+    in_rows, in_cols = present.any(2), present.any(1)
+    top = torch.where(in_rows, rows, height).amin(1)
+    bottom = torch.where(in_rows, rows, -1).amax(1)
+    left = torch.where(in_cols, cols, width).amin(1)
+    right = torch.where(in_cols, cols, -1).amax(1)
+    pad = (margin * torch.maximum(bottom - top, right - left).float()).clamp_min(3)
+    near_rows = (rows >= (top - pad)[:, None]) & (rows <= (bottom + pad)[:, None])
+    near_cols = (cols >= (left - pad)[:, None]) & (cols <= (right + pad)[:, None])
+    near = (near_rows[:, :, None] & near_cols[:, None, :]).float()
+    inside = near.sum((1, 2), keepdim=True).clamp_min(1)
+    rest = (height * width - inside).clamp_min(1)
+    weight = near / inside + (1 - near) * torch.minimum(outside / rest, 1 / inside)
+    return (weight / weight.sum((1, 2), keepdim=True))[:, None]
+
+
+def mask_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted cross-entropy plus dice, of each mask.
+
+    Parameters
+    ----------
+    logits : (P, M, h, w)
+    target : (P, 1, h, w) in [0, 1]
+        Coverage of each cell by the object.
+    weight : (P, 1, h, w)
+        Sums to one over each picture.
+
+    Returns
+    -------
+    (P, M)
+    """
+    logits = logits.float()
+    target = target.expand_as(logits)
+    entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    cross = (entropy * weight).sum((2, 3))
+    p = torch.sigmoid(logits)
+    common = (p * target).sum((2, 3))
+    dice = 1 - (2 * common + 1) / (p.sum((2, 3)) + target.sum((2, 3)) + 1)
+    return 2 * cross + dice
+
+
+def soft_iou(logits: Tensor, target: Tensor) -> Tensor:
+    """IoU (P, M) of thresholded logits with the object, both on the low-res grid."""
+    mask = logits > 0
+    truth = (target > 0.5).expand_as(mask)
+    common = (mask & truth).sum((2, 3)).float()
+    return common / (mask | truth).sum((2, 3)).clamp_min(1)
+
+
+def prompt_loss(decoded: DecodedMasks, target: Tensor, *, ambiguous: bool) -> PromptLoss:
+    """Loss of one decoded round.
+
+    Parameters
+    ----------
+    decoded : DecodedMasks
+    target : (P, 1, h, w) float
+    ambiguous : bool
+        Whether the prompts were single clicks, for which the three candidates matter most.
+    """
+    weight = box_weight(target)
+    sam, hq = decoded.sam_logits.float(), decoded.hq_logits.float()
+    single = sam[:, :1]
+    what_user_gets = mask_loss(single + hq, target, weight)
+    parts = mask_loss(torch.cat([single, hq], dim=1), target, weight)
+    candidates = mask_loss(sam[:, 1:], target, weight).amin(1)
+    with_hq = sam.detach() + hq.detach()
+    iou = soft_iou(with_hq, target)
+    score = F.mse_loss(decoded.scores.float(), iou)
+    loss = (
+        what_user_gets.mean()
+        + 0.35 * parts.sum(1).mean()
+        + (0.5 if ambiguous else 0.2) * candidates.mean()
+        + 0.5 * score
+    )
+    return PromptLoss(loss, iou[:, 0].mean(), iou[:, 0].detach())

@@ -1,0 +1,168 @@
+"""The bundled model ``micro``: its configuration and how it is trained.
+
+``python -m napari_samhq.training.micro --data DIR --out DIR [--minutes N] [--resume]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_samhq.model.config import (
+    ConvEncoderConfig,
+    SamHQConfig,
+    SamHQMaskDecoderConfig,
+    SamHQPromptEncoderConfig,
+)
+from napari_samhq.model.sam_hq import SamHQModel
+from napari_samhq.training.data import manifest_hash, read_manifest, split_by_group
+from napari_samhq.training.pool import BatchPlan, Pool
+from napari_samhq.training.start import aligned_start
+from napari_samhq.training.trainer import (
+    Budget,
+    Phase,
+    Saved,
+    StepDone,
+    Trainer,
+    TrainerConfig,
+    read_state,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["PHASES", "SOURCE_WEIGHTS", "main", "micro_config", "micro_trainer"]
+
+_log = logging.getLogger(__name__)
+
+SOURCE_WEIGHTS = (
+    ("bbbc039", 0.12),
+    ("dsb2018", 0.28),
+    ("pfc_pn", 0.09),
+    ("sstem_mito", 0.08),
+    ("sstem_neurites", 0.08),
+    ("wsu_chloroplast", 0.07),
+    ("synthetic", 0.28),
+)
+"""Share of each source in training; within a source, each look weighs by the root of its number of
+images.
+"""
+
+PHASES = (
+    Phase(0.14, BatchPlan(8, 128, 8), prompts=False, dense=1.0),
+    Phase(0.35, BatchPlan(8, 128, 4), rounds=2, dense=0.6),
+    Phase(0.55, BatchPlan(8, 128, 6), rounds=2, dense=0.4),
+    Phase(0.80, BatchPlan(6, 192, 6), rounds=2, dense=0.3),
+    Phase(0.95, BatchPlan(4, 256, 6), rounds=2, dense=0.2),
+    Phase(1.00, BatchPlan(2, 448, 6), rounds=3, dense=0.2),
+)
+"""Dense targets first, then prompts on growing crops; at last crops nearly as large as the
+frame.
+"""
+
+
+def micro_config() -> SamHQConfig:
+    """Return the configuration of the bundled model: 512 px frame, image embedding 128 x 64 x 64,
+    low-res logits 256 x 256.
+    """
+    vision = ConvEncoderConfig()
+    return SamHQConfig(
+        vision_config=vision,
+        prompt_encoder_config=SamHQPromptEncoderConfig(
+            hidden_size=128, image_size=512, patch_size=8
+        ),
+        mask_decoder_config=SamHQMaskDecoderConfig(
+            hidden_size=128,
+            mlp_dim=512,
+            num_attention_heads=4,
+            iou_head_hidden_dim=128,
+            vit_dim=vision.early_channels,
+        ),
+    )
+
+
+def micro_trainer(data: Path, out: Path, budget: Budget, *, seed: int = 0) -> Trainer:
+    """Return a trainer of ``micro`` on the training part of a data folder, at step 0."""
+    train, validation = split_by_group(read_manifest(data))
+    _log.info(
+        "manifest sha256 %s: %d images for training, %d for validation",
+        manifest_hash(data),
+        len(train),
+        len(validation),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = SamHQModel(micro_config())
+    aligned_start(model, seed)
+    pool = Pool(tuple(train), SOURCE_WEIGHTS, seed=seed)
+    return Trainer(model, pool, TrainerConfig(budget, PHASES, seed=seed), out)
+
+
+def log_events(events: Iterable[StepDone | Saved], path: Path, every: int = 20) -> None:
+    """Append means over ``every`` steps to a file of JSON lines, and to the log."""
+    sums: dict[str, float] = defaultdict(float)
+    counts: dict[str, int] = defaultdict(int)
+    with path.open("a", encoding="utf-8") as file:
+        for event in events:
+            if isinstance(event, Saved):
+                _log.info("step %d: state written", event.step)
+                continue
+            for name, value in event.values.items():
+                sums[name] += value
+                counts[name] += 1
+            if event.step % every == 0:
+                means = {name: round(sums[name] / counts[name], 5) for name in sums}
+                row = {
+                    "step": event.step,
+                    "progress": round(event.progress, 4),
+                    "seconds": round(event.seconds, 1),
+                }
+                file.write(json.dumps({**row, **means}) + "\n")
+                file.flush()
+                _log.info("%s", {**row, **{name: round(v, 3) for name, v in means.items()}})
+                sums.clear()
+                counts.clear()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train ``micro``; see ``--help``."""
+    parser = argparse.ArgumentParser(
+        prog="napari_samhq.training.micro", description="Train the bundled model."
+    )
+    parser.add_argument("--data", type=Path, required=True, help="data folder with MANIFEST.tsv")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for state, log and exported weights"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=100.0, help="time budget, resumed runs counted together"
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=None,
+        help="step budget, for a run that can be repeated exactly",
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    options.out.mkdir(parents=True, exist_ok=True)
+    budget = Budget(steps=options.steps, minutes=None if options.steps else options.minutes)
+    trainer = micro_trainer(options.data, options.out, budget, seed=options.seed)
+    if options.resume:
+        trainer.restore(read_state(trainer.path))
+    log_events(trainer.run(), options.out / "log.jsonl")
+    trainer.ema.save_pretrained(options.out / "weights")
+    _log.info("weights written to %s", options.out / "weights")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

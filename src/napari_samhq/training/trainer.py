@@ -1,0 +1,370 @@
+"""The trainer: resumable, seeded, a generator of small frozen events.
+
+Who iterates over :meth:`Trainer.run` decides what to do with the events: print them, log them, draw
+them, stop.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from napari_samhq.errors import CheckpointError
+from napari_samhq.model.sam_hq import ImageFeatures
+from napari_samhq.training.heads import DenseHeads
+from napari_samhq.training.pool import Batch, BatchMaker, BatchPlan, Pool, Prefetcher
+from napari_samhq.training.rounds import Objects, precision_context, run_rounds
+from napari_samhq.training.simulate import clicks_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from napari_samhq.model import SamHQModel
+
+__all__ = [
+    "Budget",
+    "Phase",
+    "Saved",
+    "StepDone",
+    "Trainer",
+    "TrainerConfig",
+    "read_state",
+    "write_state",
+]
+
+_log = logging.getLogger(__name__)
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When training is over: after ``steps``, or after ``minutes`` of work (resumed runs count
+    together).
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Share of the budget that is used, 0 to 1."""
+        shares = [0.0]
+        if self.steps is not None:
+            shares.append(step / max(self.steps, 1))
+        if self.minutes is not None:
+            shares.append(seconds / max(60 * self.minutes, 1e-9))
+        return min(max(shares), 1.0)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training up to a share of the budget.
+
+    ``prompts`` False trains dense targets only; ``dense`` is the weight of the dense losses.
+    """
+
+    until: float
+    plan: BatchPlan
+    prompts: bool = True
+    rounds: int = 2
+    dense: float = 0.3
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """All that a run depends on besides model and data."""
+
+    budget: Budget
+    phases: tuple[Phase, ...]
+    seed: int = 0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 200
+    final_rate: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.998
+    queries: int = 8
+    save_seconds: float = 180.0
+    prefetch: bool = True
+    mixed: bool | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A step was taken. ``values`` holds losses and IoUs by name."""
+
+    step: int
+    progress: float
+    seconds: float
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The state was written."""
+
+    step: int
+    path: Path
+
+
+def write_state(state: dict[str, Any], path: Path) -> None:
+    """Write atomically: the old file stays whole until the new one is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(path.suffix + ".partial")
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_state` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing or damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        msg = f"{path} is no training state that could be read ({error}); start without --resume"
+        raise CheckpointError(msg) from error
+    return dict(state)
+
+
+class Trainer:
+    """Trains a SAM-HQ model on annotated images.
+
+    Parameters
+    ----------
+    model : SamHQModel
+        With the convolutional encoder, which takes crops of any size.
+    pool : Pool
+    config : TrainerConfig
+    out : Path
+        Folder of ``state.pt``.
+    device : torch.device, optional
+        The GPU where there is one.
+    """
+
+    def __init__(
+        self,
+        model: SamHQModel,
+        pool: Pool,
+        config: TrainerConfig,
+        out: Path,
+        device: torch.device | None = None,
+    ) -> None:
+        self.config = config
+        self.pool = pool
+        self.path = Path(out) / "state.pt"
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.mixed = _bfloat16_pays(self.device) if config.mixed is None else config.mixed
+        self.model = model.to(self.device)
+        vision = model.config.vision_config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.heads = DenseHeads(vision.output_channels, vision.output_channels // 8).to(
+                self.device
+            )
+        self.ema = copy.deepcopy(model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            self._groups(), lr=config.learning_rate, betas=(0.9, 0.98)
+        )
+        # With few tokens the plain products are much faster on a processor than the fused kernel's
+        # backward pass.
+        self._attention = (
+            SDPBackend.MATH if self.device.type == "cpu" else SDPBackend.EFFICIENT_ATTENTION
+        )
+        self.step = 0
+        self.seconds = 0.0
+
+    def run(self) -> Iterator[StepDone | Saved]:
+        """Train until the budget is used; yields an event per step and per saved state."""
+        source: Prefetcher | BatchMaker = (
+            Prefetcher(self.pool) if self.config.prefetch else BatchMaker(self.pool)
+        )
+        saved_at = time.monotonic()
+        try:
+            while self.progress < 1:
+                began = time.monotonic()
+                phase = self._phase()
+                batch = (
+                    source.get(self.step, phase.plan)
+                    if isinstance(source, Prefetcher)
+                    else source.make(self.step, phase.plan)
+                )
+                waited = time.monotonic() - began
+                values = self.train_step(batch, phase)
+                self.seconds += time.monotonic() - began
+                yield StepDone(self.step, self.progress, self.seconds, {**values, "wait": waited})
+                if time.monotonic() - saved_at > self.config.save_seconds or self.progress >= 1:
+                    write_state(self.state(), self.path)
+                    saved_at = time.monotonic()
+                    yield Saved(self.step, self.path)
+        finally:
+            if isinstance(source, Prefetcher):
+                source.close()
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is used."""
+        return self.config.budget.progress(self.step, self.seconds)
+
+    def train_step(self, batch: Batch, phase: Phase) -> dict[str, float]:
+        """One step of the optimiser; returns what to log."""
+        rate = self._rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        self.heads.train()
+        generator = torch.Generator(self.device).manual_seed(
+            self.config.seed * 1_000_003 + self.step
+        )
+        with sdpa_kernel(self._attention):
+            loss, values = self._loss(batch, phase, generator)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        else:
+            _log.warning("step %d: gradients are not finite, step left out", self.step)
+        self.step += 1
+        self._average()
+        return {**values, "loss": float(loss.detach()), "norm": float(norm), "rate": rate}
+
+    def state(self) -> dict[str, Any]:
+        """All that a later run needs to go on from here."""
+        return {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "seed": self.config.seed,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state of :meth:`state`."""
+        self.model.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.heads.load_state_dict(state["heads"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Matrices decay; biases, norms and learned tokens do not."""
+        named = list(self.model.named_parameters()) + list(self.heads.named_parameters())
+        decay = [
+            p
+            for name, p in named
+            if p.ndim > 1 and "embed" not in name and "token" not in name.split(".")[-2]
+        ]
+        chosen = {id(p) for p in decay}
+        rest = [p for _, p in named if id(p) not in chosen]
+        return [
+            {"params": decay, "weight_decay": self.config.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ]
+
+    def _phase(self) -> Phase:
+        progress = self.progress
+        return next((p for p in self.config.phases if progress < p.until), self.config.phases[-1])
+
+    def _rate(self) -> float:
+        warm = min(1.0, (self.step + 1) / self.config.warmup_steps)
+        fall = 0.5 * (1 + math.cos(math.pi * self.progress))
+        return (
+            self.config.learning_rate
+            * warm
+            * (self.config.final_rate + (1 - self.config.final_rate) * fall)
+        )
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Exponential moving average of weights and statistics; short memory at first."""
+        keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for old, new in zip(
+            self.ema.state_dict().values(), self.model.state_dict().values(), strict=True
+        ):
+            if old.dtype.is_floating_point:
+                old.lerp_(new, 1 - keep)
+            else:
+                old.copy_(new)
+
+    def _loss(
+        self, batch: Batch, phase: Phase, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        images = torch.from_numpy(batch.images).to(self.device).float()
+        mean = torch.tensor(PIXEL_MEAN, device=self.device).view(1, 3, 1, 1)
+        std = torch.tensor(PIXEL_STD, device=self.device).view(1, 3, 1, 1)
+        pixels = ((images - mean) / std).to(memory_format=torch.channels_last)
+        labels = torch.from_numpy(batch.labels).to(self.device)
+        index = torch.from_numpy(batch.image_index).to(self.device)
+        ids = torch.from_numpy(batch.object_id).to(self.device)
+        target = F.avg_pool2d((labels[index] == ids[:, None, None]).float()[:, None], 2)
+        with precision_context(self.device, mixed=self.mixed):
+            features = self.model.encode_image(pixels)
+        features = ImageFeatures(*(f.float() for f in features))
+        values: dict[str, float] = {}
+        loss = torch.zeros((), device=self.device)
+        if phase.dense:
+            dense = self.heads.dense_loss(
+                features, labels, torch.from_numpy(batch.complete).to(self.device)
+            )
+            few = torch.randperm(len(index), generator=generator, device=self.device)[
+                : self.config.queries * len(images)
+            ]
+            clicks = clicks_in(target[few, 0] > 0.5, generator)
+            query, iou = self.heads.query_loss(features, index[few], clicks, target[few])
+            loss = loss + phase.dense * (dense + query)
+            values |= {"dense": float(dense.detach()), "query_iou": float(iou)}
+        if phase.prompts:
+            origin = torch.from_numpy(batch.origin_xy).to(self.device)[index]
+            boxes = torch.from_numpy(batch.boxes_xy).to(self.device)
+            chosen = ImageFeatures(features.image_embedding[index], features.hq_features[index])
+            objects = Objects(chosen, target, boxes, origin)
+            total = torch.zeros((), device=self.device)
+            for boxed in (True, False):
+                part = objects[slice(0 if boxed else 1, None, 2)]
+                if not len(part):
+                    continue
+                prompted, ious = run_rounds(
+                    self.model,
+                    part,
+                    boxed=boxed,
+                    rounds=phase.rounds,
+                    generator=generator,
+                    mixed=self.mixed,
+                )
+                total = total + prompted * (0.5 if len(objects) > 1 else 1.0)
+                name = "box" if boxed else "click"
+                values |= {f"{name}{k}": float(v.mean()) for k, v in enumerate(ious)}
+            loss = loss + total
+        return loss, values
+
+
+def _bfloat16_pays(device: torch.device) -> bool:
+    """Whether mixed precision is faster on this device."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
