@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 __all__ = ["ViTAttention", "join_windows", "split_windows"]
 
-# Rows of queries per step are chosen so that one step's position bias stays below this many
-# entries: memory is flat, and a smaller bias stays in the processor's cache.
-_BIAS_ENTRIES = 1 << 23
+# Scores are computed for as many rows of queries at a time as stay below this many entries: the
+# whole matrix of a 64 x 64 grid with 12 heads would take 0.8 GB, several times over.
+_SCORES_PER_STEP = 1 << 25
 
 
 def split_windows(x: Tensor, size: int) -> Tensor:
@@ -43,52 +43,72 @@ class ViTAttention(nn.Module):
         Channels and number of heads.
     grid : tuple of int
         Rows and columns of the grid that the tables of relative positions are made for.
+    sum_positions_first : bool
+        Order of the sums ``scores + (rows + columns)`` or ``(scores + rows) + columns``. They
+        differ by rounding alone; published models of either origin come out bit by bit.
     """
 
     def __init__(
-        self, width: int, heads: int, grid: tuple[int, int], *, qkv_bias: bool, rel_pos: bool
+        self,
+        width: int,
+        heads: int,
+        grid: tuple[int, int],
+        *,
+        qkv_bias: bool = True,
+        rel_pos: bool = True,
+        sum_positions_first: bool = True,
     ) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
-        self.rel_pos = rel_pos
+        self.sum_positions_first = sum_positions_first
+        self.rel_pos_h: nn.Parameter | None = None
+        self.rel_pos_w: nn.Parameter | None = None
         if rel_pos:
-            head_width = width // heads
-            self.rel_pos_h = nn.Parameter(torch.zeros(2 * grid[0] - 1, head_width))
-            self.rel_pos_w = nn.Parameter(torch.zeros(2 * grid[1] - 1, head_width))
+            self.rel_pos_h = nn.Parameter(torch.zeros(2 * grid[0] - 1, width // heads))
+            self.rel_pos_w = nn.Parameter(torch.zeros(2 * grid[1] - 1, width // heads))
 
     def forward(self, x: Tensor) -> Tensor:
         batch, height, width, channels = x.shape
-        qkv = self.qkv(x).view(batch, height * width, 3, self.heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, H * W, head width)
-        if self.rel_pos:
-            out = self._with_positions(q, k, v, (height, width))
-        else:
-            out = F.scaled_dot_product_attention(q, k, v)
-        out = out.transpose(1, 2).reshape(batch, height, width, channels)
-        projected: Tensor = self.proj(out)
+        qkv = self.qkv(x).view(batch, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.reshape(3, batch * self.heads, height * width, -1)
+        out = self._attend(q, k, v, (height, width))
+        out = out.view(batch, self.heads, height, width, -1).permute(0, 2, 3, 1, 4)
+        projected: Tensor = self.proj(out.reshape(batch, height, width, channels))
         return projected
 
-    def _with_positions(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Attend with the position bias, a block of query rows at a time."""
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attend (B * heads, H * W, C), some rows of the query grid at a time."""
         height, width = grid
-        batch, heads, tokens, _ = q.shape
-        table_h, table_w = _offsets(self.rel_pos_h, height), _offsets(self.rel_pos_w, width)
-        rows_q = q.view(batch, heads, height, width, -1)
-        bias_h = torch.einsum("bnyxc,ykc->bnyxk", rows_q, table_h)
-        bias_w = torch.einsum("bnyxc,xkc->bnyxk", rows_q, table_w)
-        block = max(1, _BIAS_ENTRIES // (batch * heads * width * tokens))
+        tokens = height * width
+        positions = self._position_terms(q, grid)
+        scaled, keys = q * q.shape[-1] ** -0.5, k.transpose(1, 2)
+        step = max(1, _SCORES_PER_STEP // (len(q) * width * tokens))
         out = []
-        for top in range(0, height, block):
-            rows = slice(top, min(top + block, height))
-            bias = bias_h[:, :, rows, :, :, None] + bias_w[:, :, rows, :, None, :]
-            out.append(
-                F.scaled_dot_product_attention(
-                    rows_q[:, :, rows].flatten(2, 3), k, v, attn_mask=bias.reshape(batch, heads, -1, tokens)
-                )
-            )
-        return out[0] if len(out) == 1 else torch.cat(out, dim=2)
+        for top in range(0, height, step):
+            rows = slice(top, min(top + step, height))
+            scores = scaled[:, rows.start * width : rows.stop * width] @ keys
+            if positions is not None:
+                by_row, by_column = (term[:, rows] for term in positions)
+                scores = scores.view(len(q), -1, width, height, width)
+                if self.sum_positions_first:
+                    scores = scores + (by_row + by_column)
+                else:
+                    scores = scores + by_row + by_column
+                scores = scores.view(len(q), -1, tokens)
+            out.append(scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype) @ v)
+        return out[0] if len(out) == 1 else torch.cat(out, dim=1)
+
+    def _position_terms(self, q: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
+        """Return the bias by key row (B, H, W, H, 1) and by key column (B, H, W, 1, W)."""
+        if self.rel_pos_h is None or self.rel_pos_w is None:
+            return None
+        height, width = grid
+        by_place = q.reshape(len(q), height, width, -1)
+        by_row = torch.einsum("byxc,ykc->byxk", by_place, _offsets(self.rel_pos_h, height))
+        by_column = torch.einsum("byxc,xkc->byxk", by_place, _offsets(self.rel_pos_w, width))
+        return by_row[..., None], by_column[..., None, :]
 
 
 def _offsets(table: Tensor, size: int) -> Tensor:

@@ -60,6 +60,9 @@ class SamHQVisionConfig(_Config):
         Side of the attention windows, in patches; blocks in `global_attn_indexes` see all patches.
     output_channels : int
         Channels of the image embedding.
+    sum_positions_first : bool
+        Order in which attention adds its position terms: true for models published in Hugging
+        Face's layout, false for the original repository's. The difference is rounding.
     """
 
     model_type: ClassVar[str] = "sam_hq_vision_model"
@@ -83,6 +86,7 @@ class SamHQVisionConfig(_Config):
     global_attn_indexes: list[int] = field(default_factory=lambda: [2, 5, 8, 11])
     num_pos_feats: int = 128
     mlp_dim: int | None = None
+    sum_positions_first: bool = True
 
     def __post_init__(self) -> None:
         if self.mlp_dim is None:

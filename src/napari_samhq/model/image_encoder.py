@@ -101,6 +101,7 @@ class _Block(nn.Module):
             (side, side),
             qkv_bias=config.qkv_bias,
             rel_pos=config.use_rel_pos,
+            sum_positions_first=config.sum_positions_first,
         )
         self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.mlp = Mlp2(config.hidden_size, config.mlp_dim, config.hidden_act)

@@ -58,18 +58,20 @@ def resized_shape(height: int, width: int, longest: int) -> tuple[int, int]:
 def pixel_values(
     rgb: NDArray[np.uint8],
     size: int,
-    mean: Sequence[float] = IMAGE_MEAN,
-    std: Sequence[float] = IMAGE_STD,
+    mean: Sequence[float] = tuple(255 * m for m in IMAGE_MEAN),
+    std: Sequence[float] = tuple(255 * s for s in IMAGE_STD),
+    white: float = 255.0,
 ) -> Tensor:
     """Resize, normalise and pad an 8-bit RGB image (H, W, 3) to (3, size, size), float32.
 
     The resizing is Pillow's bilinear filter with antialiasing on 8-bit values, as in the original
-    repository; padding is zero, at the bottom and right.
+    repository; padding is zero, at the bottom and right. `mean` and `std` are for values whose
+    white is `white`.
     """
     height, width = resized_shape(*rgb.shape[:2], size)
     resized = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
-    values = torch.from_numpy(resized.astype(np.float32) / 255.0)
-    values = (values - torch.tensor(mean)) / torch.tensor(std)
+    values = torch.from_numpy(resized.astype(np.float32))
+    values = (values / (255.0 / white) - torch.tensor(mean)) / torch.tensor(std)
     return F.pad(values.permute(2, 0, 1), (0, size - width, 0, size - height))
 
 
@@ -307,7 +309,7 @@ class SamHQProcessor:
         shapes = [picture.shape[:2] for picture in pictures]
         resized = [resized_shape(height, width, size) for height, width in shapes]
         features = BatchFeature(
-            pixel_values=torch.stack([pixel_values(p, size, mean, std) for p in pictures]),
+            pixel_values=torch.stack([pixel_values(p, size, mean, std, white=1.0) for p in pictures]),
             original_sizes=torch.tensor(shapes),
             reshaped_input_sizes=torch.tensor(resized),
         )

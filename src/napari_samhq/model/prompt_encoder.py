@@ -33,7 +33,9 @@ class PositionalEmbedding(nn.Module):
 
     def forward(self, places_xy: Tensor) -> Tensor:
         """Encode places (..., 2), given as fractions of the frame, to (..., 2 * num_pos_feats)."""
-        angles = 2 * math.pi * ((2 * places_xy - 1) @ self.positional_embedding)
+        # Prompts may come in double precision; only the last step is in the table's precision.
+        places = (2 * places_xy - 1).to(self.positional_embedding.dtype)
+        angles = 2 * math.pi * (places @ self.positional_embedding)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 

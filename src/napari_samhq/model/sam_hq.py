@@ -352,13 +352,12 @@ class SamHQModel(_Pretrained):
         if input_masks is not None:
             size = input_masks.shape[-2:]
             input_masks = input_masks.expand(batch, objects, *size).reshape(-1, 1, *size)
-        dtype = image_embeddings.dtype
         decoded = self.decode(
             features,
-            points_xy=None if input_points is None else input_points.flatten(0, 1).to(dtype),
+            points_xy=None if input_points is None else input_points.flatten(0, 1),
             point_labels=None if input_labels is None else input_labels.flatten(0, 1),
-            boxes_xy=None if input_boxes is None else input_boxes.flatten(0, 1).to(dtype),
-            mask_logits=None if input_masks is None else input_masks.to(dtype),
+            boxes_xy=None if input_boxes is None else input_boxes.flatten(0, 1),
+            mask_logits=None if input_masks is None else input_masks.to(image_embeddings.dtype),
         )
         masks, scores = _choose(decoded, multimask=multimask_output, hq_only=hq_token_only)
         output = SamHQImageSegmentationOutput(

@@ -176,6 +176,7 @@ class _Attention(nn.Module):
     def __init__(self, width: int, heads: int, window: int) -> None:
         super().__init__()
         self.heads = heads
+        self.scale = (width // heads) ** -0.5
         self.norm = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
@@ -190,7 +191,7 @@ class _Attention(nn.Module):
         # Per head the published layout holds query, key and value side by side.
         qkv = self.qkv(self.norm(x)).view(batch, tokens, self.heads, -1).transpose(1, 2)
         q, k, v = qkv.chunk(3, dim=-1)
-        bias = self.attention_biases[:, self.offsets]
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
+        scores = q @ k.transpose(-2, -1) * self.scale + self.attention_biases[:, self.offsets]
+        out = scores.softmax(dim=-1) @ v
         projected: Tensor = self.proj(out.transpose(1, 2).reshape(batch, tokens, channels))
         return projected

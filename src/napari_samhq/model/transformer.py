@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import math
+
 from torch import Tensor, nn
 
 from .common import Mlp2
@@ -18,14 +19,19 @@ class Attention(nn.Module):
         super().__init__()
         inner = width // downsample
         self.heads = heads
+        self.scale = math.sqrt(inner // heads)
         self.q_proj = nn.Linear(width, inner)
         self.k_proj = nn.Linear(width, inner)
         self.v_proj = nn.Linear(width, inner)
         self.out_proj = nn.Linear(inner, width)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q, k, v = self._split(self.q_proj(q)), self._split(self.k_proj(k)), self._split(self.v_proj(v))
-        attended = F.scaled_dot_product_attention(q, k, v)
+        q, k, v = (
+            self._split(project(x))
+            for project, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
+        )
+        scores = q @ k.transpose(-2, -1) / self.scale
+        attended = scores.softmax(dim=-1) @ v
         out: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return out
 
