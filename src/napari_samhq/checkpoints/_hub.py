@@ -6,6 +6,10 @@ import os
 
 __all__ = ["endpoint", "failure_reason", "hub_errors", "may_pass", "offline"]
 
+NO_HUB = (
+    "what answered is not a Hugging Face hub; a login page of the network, a proxy, or "
+    "HF_ENDPOINT may be in the way"
+)
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _STATUS_REASONS = {
     401: "the server asked for a login (401); the model may have been made private",
@@ -46,10 +50,7 @@ def failure_reason(error: BaseException) -> str:
     if "OfflineMode" in kinds:
         return "offline mode is on (HF_HUB_OFFLINE)"
     if "FileMetadataError" in kinds:
-        return (
-            "what answered is not a Hugging Face hub; a login page of the network, a proxy, or "
-            "HF_ENDPOINT may be in the way"
-        )
+        return NO_HUB
     if "ProxyError" in kinds:
         return "the proxy could not be used; check HTTPS_PROXY"
     if "Timeout" in kinds:

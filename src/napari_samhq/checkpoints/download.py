@@ -304,7 +304,9 @@ def _published_checksum(
     metadata = _metadata(model, target, transfer)
     if transfer is not None and metadata.size:
         transfer.total = metadata.size
-    if metadata.commit_hash not in {None, model.revision}:
+    if metadata.commit_hash is None:
+        raise _failed(model, target, _hub.NO_HUB)
+    if metadata.commit_hash != model.revision:
         raise _failed(
             model,
             target,

@@ -34,7 +34,7 @@ _OTHER_MODELS = (
 )
 
 
-def infer_config(shapes: Shapes, source: str) -> SamHQConfig:
+def infer_config(shapes: Shapes, source: str, *, original: bool = False) -> SamHQConfig:
     """Infer the configuration of a SAM-HQ with a ViT or TinyViT encoder of any size.
 
     The number of heads of the mask decoder is not visible in any tensor; it is 8, as in all
@@ -46,6 +46,10 @@ def infer_config(shapes: Shapes, source: str) -> SamHQConfig:
         Shapes by name, under the model's names (see `napari_samhq.checkpoints.keys.to_model`).
     source
         What the tensors were read from, for the message.
+    original
+        The file is in the layout of the original repository, whose attention adds its position
+        terms in another order and whose decoder normalises with a larger epsilon (1e-5, torch's
+        default). The difference is rounding.
 
     Returns
     -------
@@ -71,14 +75,16 @@ def infer_config(shapes: Shapes, source: str) -> SamHQConfig:
         if has_tiny_vit(shapes):
             vision: SamHQVisionConfig | TinyVitConfig = _tiny_vit(shapes)
         elif "vision_encoder.patch_embed.projection.weight" in shapes:
-            vision = _vit(shapes, source)
+            vision = _vit(shapes, source, original)
         else:
             raise CheckpointError(
                 f"{source} has an image encoder whose configuration the tensors do not tell (such "
                 "as that of the model micro). Put its config.json beside it and load the folder."
             )
         return SamHQConfig(
-            vision, _prompt_encoder(shapes, vision), _mask_decoder(shapes, vision.early_channels)
+            vision,
+            _prompt_encoder(shapes, vision),
+            _mask_decoder(shapes, vision.early_channels, original),
         )
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
         raise CheckpointError(
@@ -133,7 +139,7 @@ def _count(shapes: Shapes, beginning: str) -> int:
     return len(found)
 
 
-def _vit(shapes: Shapes, source: str) -> SamHQVisionConfig:
+def _vit(shapes: Shapes, source: str, original: bool) -> SamHQVisionConfig:
     from ..model.config import SamHQVisionConfig
 
     encoder = "vision_encoder"
@@ -167,6 +173,7 @@ def _vit(shapes: Shapes, source: str) -> SamHQVisionConfig:
         global_attn_indexes=[i for i, side in enumerate(sides) if side == grid],
         output_channels=shapes[f"{encoder}.neck.conv1.weight"][0],
         num_pos_feats=_positional_features(shapes),
+        sum_positions_first=not original,
     )
 
 
@@ -213,7 +220,9 @@ def _prompt_encoder(
     )
 
 
-def _mask_decoder(shapes: Shapes, early_channels: int) -> SamHQMaskDecoderConfig:
+def _mask_decoder(
+    shapes: Shapes, early_channels: int, original: bool
+) -> SamHQMaskDecoderConfig:
     from ..model.config import SamHQMaskDecoderConfig
 
     masks, width = shapes["mask_decoder.mask_tokens.weight"]
@@ -229,6 +238,7 @@ def _mask_decoder(shapes: Shapes, early_channels: int) -> SamHQMaskDecoderConfig
         iou_head_hidden_dim=shapes["mask_decoder.iou_prediction_head.proj_in.weight"][0],
         # The strict check finds it, should the decoder expect another width than the encoder has.
         vit_dim=early_channels,
+        layer_norm_eps=1e-5 if original else 1e-6,
     )
 
 

@@ -12,7 +12,7 @@ from . import cache
 from .devices import choose_device, choose_precision, move
 from .download import Progress, fetch_checked
 from .infer import describe, infer_config
-from .keys import to_model
+from .keys import is_original, to_model
 from .registry import ModelInfo, list_models, model_info
 
 if TYPE_CHECKING:
@@ -123,8 +123,9 @@ def build(weights: Path, info: ModelInfo) -> SamHQModel:
     from ..model.serialization import load_strict, read_tensors
 
     source = f"{weights}" if info.path else f"{weights} ({info.name})"
-    tensors = to_model(read_tensors(weights))
-    config = _config(weights, tensors, source)
+    entries = read_tensors(weights)
+    tensors = to_model(entries)
+    config = _config(weights, tensors, source, original=is_original(entries))
     # Without memory at first: the weights come from the file, and random ones would cost seconds.
     with torch.device("meta"):
         network = SamHQModel(config)
@@ -176,13 +177,16 @@ def _weights_in(folder: Path) -> Path:
     return weights
 
 
-def _config(weights: Path, tensors: Mapping[str, torch.Tensor], source: str) -> SamHQConfig:
+def _config(
+    weights: Path, tensors: Mapping[str, torch.Tensor], source: str, *, original: bool
+) -> SamHQConfig:
     """Read the configuration beside a ``model.safetensors``, or infer it from the tensors."""
     from ..model import SamHQConfig
 
     if weights.name == _WEIGHTS and (weights.parent / _CONFIG).is_file():
         return SamHQConfig.from_pretrained(weights.parent)
-    return infer_config({name: tuple(tensor.shape) for name, tensor in tensors.items()}, source)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return infer_config(shapes, source, original=original)
 
 
 def _with_config(info: ModelInfo, config: SamHQConfig) -> ModelInfo:
