@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from napari_samhq.checkpoints import cache, download, fetch, list_models, model_
 from napari_samhq.errors import Cancelled, CheckpointError, DownloadError, SamHQWarning
 
 from .conftest import CONTENT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 ALWAYS = 10_000

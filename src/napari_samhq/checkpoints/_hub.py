@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from ._transfer import CutAgain
+
 __all__ = ["endpoint", "failure_reason", "hub_errors", "may_pass", "offline"]
 
 NO_HUB = (
@@ -45,6 +47,8 @@ def failure_reason(error: BaseException) -> str:
     status = _status(error)
     if status is not None:
         return _STATUS_REASONS.get(status, f"the server answered with error {status}")
+    if isinstance(error, CutAgain):
+        return str(error)
     chain = _chain(error)
     kinds = " ".join(type(link).__name__ for link in chain)
     if "OfflineMode" in kinds:

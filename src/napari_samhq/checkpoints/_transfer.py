@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["Abandoned", "Transfer"]
+__all__ = ["Abandoned", "CutAgain", "Transfer"]
 
 #: A server that cuts every connection and cannot resume would otherwise be asked for ever.
 _MOST_TIMES_OVER = 4
@@ -20,6 +20,10 @@ _MOST_TIMES_OVER = 4
 
 class Abandoned(Exception):
     """The one who waited for the transfer does not want it any more."""
+
+
+class CutAgain(ConnectionError):
+    """A server cuts the connection each time, and starts from the beginning each time."""
 
 
 class Transfer:
@@ -66,7 +70,7 @@ class Transfer:
         self.done = max(self.done + count, 0)
         self._received += max(count, 0)
         if self.total and self._received > _MOST_TIMES_OVER * self.total:
-            raise ConnectionError(
+            raise CutAgain(
                 f"the connection was cut again and again, {self._received / 1e6:.0f} MB came"
             )
 

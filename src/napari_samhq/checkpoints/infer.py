@@ -220,9 +220,7 @@ def _prompt_encoder(
     )
 
 
-def _mask_decoder(
-    shapes: Shapes, early_channels: int, original: bool
-) -> SamHQMaskDecoderConfig:
+def _mask_decoder(shapes: Shapes, early_channels: int, original: bool) -> SamHQMaskDecoderConfig:
     from ..model.config import SamHQMaskDecoderConfig
 
     masks, width = shapes["mask_decoder.mask_tokens.weight"]
