@@ -1,0 +1,51 @@
+from ._version import __version__
+from .checkpoints.load import LoadedModel, load_model
+from .checkpoints.registry import ModelInfo, list_models
+from .core.prompts import Prompt
+from .errors import (
+    Cancelled,
+    CheckpointError,
+    DownloadError,
+    FileError,
+    ImageError,
+    LayerError,
+    MissingExtraError,
+    ModelError,
+    OutOfMemoryError,
+    PromptError,
+    SamHQError,
+    SamHQWarning,
+)
+from .inference.embedding import ImageEmbedding
+from .inference.prediction import Prediction
+from .inference.predictor import Predictor
+from .inference.segment import segment
+from .session.session import Session
+from .session.annotate import annotate
+
+__all__ = [
+    "Cancelled",
+    "CheckpointError",
+    "DownloadError",
+    "FileError",
+    "ImageEmbedding",
+    "ImageError",
+    "LayerError",
+    "LoadedModel",
+    "MissingExtraError",
+    "ModelError",
+    "ModelInfo",
+    "OutOfMemoryError",
+    "Prediction",
+    "Predictor",
+    "Prompt",
+    "PromptError",
+    "SamHQError",
+    "SamHQWarning",
+    "Session",
+    "__version__",
+    "annotate",
+    "list_models",
+    "load_model",
+    "segment",
+]
