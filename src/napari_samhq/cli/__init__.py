@@ -1,0 +1,51 @@
+"""The command line, ``napari-samhq``: each command is a module, each turns arguments into calls.
+
+Nothing here loads torch before a command that needs it has checked its arguments.
+"""
+
+from typing import Annotated
+
+import typer
+
+from napari_samhq.cli import convert, demo, models, segment
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="napari-samhq",
+    help="Segment images by points and boxes with SAM-HQ. Results go to files, progress to stderr; "
+    "the exit status is 0 (done), 1 (failed) or 2 (wrong usage).",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"napari-samhq {version('napari-samhq')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+app.command()(demo.demo)
+app.command()(segment.segment)
+app.add_typer(models.models, name="models")
+app.command()(convert.convert)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,125 @@
+"""What all commands share: options, progress, and how errors and warnings are told."""
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+
+from napari_samhq.errors import SamHQError, SamHQWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_samhq.checkpoints import LoadedModel
+
+__all__ = [
+    "AsJson",
+    "Debug",
+    "Device",
+    "Model",
+    "Overwrite",
+    "Precision",
+    "PrecisionOption",
+    "byte_progress",
+    "load",
+    "reported",
+    "say",
+]
+
+P = ParamSpec("P")
+
+
+class Precision(StrEnum):
+    """Number formats in which the image encoder can compute."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+Model = Annotated[
+    str,
+    typer.Option(
+        help="Name of a model (see `models list`), or path of a checkpoint or its folder."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")]
+PrecisionOption = Annotated[Precision, typer.Option(help="Of the image encoder.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist already.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
+
+
+def say(message: str) -> None:
+    """Tell the user something beside the result: stderr, so that results can be piped."""
+    typer.echo(message, err=True)
+
+
+def reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what a command raises into one line and exit status 1, or a traceback with --debug."""
+
+    @functools.wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            warnings.simplefilter("always", SamHQWarning)
+            try:
+                command(*args, **kwargs)
+            except (typer.Exit, typer.Abort, typer.BadParameter):
+                raise
+            except SamHQError as error:
+                if kwargs["debug"]:
+                    raise
+                say(f"Error: {error}")
+                raise typer.Exit(1) from error
+            except Exception as error:
+                if kwargs["debug"]:
+                    raise
+                # Nobody raised this on purpose, so that the message alone may say little.
+                say(
+                    f"Error: {type(error).__name__}: {error}. This is not an error that "
+                    "napari-samhq knows; --debug shows where it comes from."
+                )
+                raise typer.Exit(1) from error
+
+    return wrapper
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    """Tell a warning in one line, without the place in the code that it came from."""
+    say(f"Warning: {message}")
+
+
+@contextmanager
+def byte_progress(title: str) -> "Iterator[Callable[[int, int], None]]":
+    """Show a bar on stderr for something that reports (bytes done, bytes in all)."""
+    from tqdm import tqdm
+
+    bar: tqdm[Any] | None = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(desc=title, total=total or None, unit="B", unit_scale=True, file=sys.stderr)
+        bar.total = total or None
+        bar.update(done - bar.n)
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def load(name: str, device: str, precision: Precision) -> "LoadedModel":
+    """Load a model, with a bar if it has to be fetched first."""
+    from napari_samhq.checkpoints import load_model
+
+    with byte_progress(f"Fetching {name}") as progress:
+        return load_model(name, device=device, precision=precision.value, progress=progress)

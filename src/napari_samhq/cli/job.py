@@ -1,0 +1,125 @@
+"""One image, prompts and a predictor in; labels, scores and times out."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_samhq.errors import PromptError, SamHQWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.inference.prediction import SupportsPrediction
+
+__all__ = ["Result", "segment_prompts"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out of :func:`segment_prompts`.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (H, W), int32
+        The label id of each pixel's object.
+    scores : dict of int to float
+        The model's estimate of the IoU, by label id.
+    seconds : dict of str to float
+        What ``embed`` and ``predict`` took.
+    """
+
+    labels: NDArray[np.int32]
+    scores: dict[int, float]
+    seconds: dict[str, float]
+
+    def table(self) -> pd.DataFrame:
+        """List the objects that have pixels, with scores, areas and positions."""
+        from napari_samhq.core.overlay import objects_table
+
+        return objects_table(self.labels, self.scores)
+
+
+def segment_prompts(
+    predictor: SupportsPrediction, image: Any, prompts: Mapping[int, Prompt]
+) -> Result:
+    """Segment one object per prompt, with a bar on stderr.
+
+    Parameters
+    ----------
+    predictor : SupportsPrediction
+        The model to ask.
+    image : array_like of shape (H, W) or (H, W, C)
+        The image.
+    prompts : mapping of int to Prompt
+        The prompt of each object, by its label id.
+
+    Returns
+    -------
+    Result
+        Where masks overlap, a pixel belongs to the one with the higher score.
+
+    Raises
+    ------
+    PromptError
+        If a prompt is unusable, or no object has a point inside of the image.
+
+    Warns
+    -----
+    SamHQWarning
+        If objects were left out whose points lie outside of the image.
+    """
+    from tqdm import tqdm
+
+    from napari_samhq.inference.segment import LabelPainter
+
+    start = time.perf_counter()
+    embedding = predictor.embed(image)
+    embedded = time.perf_counter()
+    usable = _inside(prompts, embedding.image_shape)
+    ids = list(usable)
+    painter = LabelPainter(embedding.image_shape)
+    scores: dict[int, float] = {}
+    answers = predictor.iter_predict(embedding, list(usable.values()))
+    for index, prediction in tqdm(answers, "Objects", total=len(ids), file=sys.stderr, leave=False):
+        painter.add(ids[index], prediction)
+        scores[ids[index]] = prediction.score
+    seconds = {"embed": embedded - start, "predict": time.perf_counter() - embedded}
+    return Result(painter.labels, scores, seconds)
+
+
+def _inside(prompts: Mapping[int, Prompt], image_shape: tuple[int, int]) -> dict[int, Prompt]:
+    """Leave out objects that have only points, and none of those on them inside of the image."""
+    with warnings.catch_warnings():
+        # It would tell of every single point; here all objects are told in one go.
+        warnings.simplefilter("ignore", SamHQWarning)
+        usable = {n: p for n, p in prompts.items() if not _points_outside(p, image_shape)}
+    outside = [number for number in prompts if number not in usable]
+    if outside:
+        height, width = image_shape
+        which = ", ".join(map(str, outside[:10])) + (", ..." if len(outside) > 10 else "")
+        told = (
+            f"{len(outside)} of {len(prompts)} objects have no point on them inside of the image "
+            f"of {height} x {width} pixels: {which}."
+        )
+        if not usable:
+            raise PromptError(f"{told} Points are rows and columns, in image pixels.")
+        warnings.warn(f"{told} They were left out.", SamHQWarning, stacklevel=3)
+    return usable
+
+
+def _points_outside(prompt: Prompt, image_shape: tuple[int, int]) -> bool:
+    """Tell whether a prompt has points and nothing else, and none of those on the object usable."""
+    from napari_samhq.core.prompts import usable_points
+
+    if prompt.points is None or prompt.box is not None or prompt.mask is not None:
+        return False
+    return not usable_points(prompt.points[prompt.point_labels == 1], image_shape).any()
