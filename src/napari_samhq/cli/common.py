@@ -91,7 +91,7 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     return wrapper
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _show_warning(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
     """Tell a warning in one line, without the place in the code that it came from."""
     say(f"Warning: {message}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ __all__ = ["has_display", "show"]
 
 def has_display() -> bool:
     """Tell whether a window can be opened here."""
-    if sys.platform.startswith("linux"):
+    if platform.system() == "Linux":
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return True
 
@@ -32,12 +33,13 @@ def show(sample: Path, labels: Path) -> None:
     from napari_samhq.io.images import read_image
     from napari_samhq.io.prompt_files import read_boxes_csv
 
-    boxes = [prompt.box for prompt in read_boxes_csv(sample / "nuclei_boxes.csv").values()]
+    prompts = read_boxes_csv(sample / "nuclei_boxes.csv").values()
+    corners = [np.reshape(prompt.box, (2, 2)) for prompt in prompts if prompt.box is not None]
     viewer = napari.Viewer(title="napari-samhq demo")
     viewer.add_image(read_image(sample / "nuclei.png"), name="nuclei")
     viewer.add_labels(read_image(labels).astype(np.int32), name="nuclei labels")
     viewer.add_shapes(
-        [np.reshape(box, (2, 2)) for box in boxes],
+        corners,
         shape_type="rectangle",
         name="boxes",
         face_color="transparent",

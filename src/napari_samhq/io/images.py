@@ -23,6 +23,13 @@ IMAGE_SUFFIXES = (*_TIFF, *_PILLOW, ".npy", ".zarr")
 """Extensions of the files that :func:`read_image` reads."""
 
 _COLOR_CHANNELS = (3, 4)
+# Pictures whose numbers are not the colours themselves.
+_PLAIN_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB"} | {
+    "LA": "RGBA",
+    "La": "RGBA",
+    "PA": "RGBA",
+    "RGBa": "RGBA",
+}
 
 
 def read_image(path: str | Path, *, plane: Sequence[int] | None = None) -> NDArray[Any]:
@@ -142,11 +149,7 @@ def _read_with_pillow(path: Path) -> tuple[NDArray[Any], bool | None]:
 
     try:
         with Image.open(path) as picture:
-            if picture.mode in ("P", "CMYK", "YCbCr", "HSV", "LAB"):
-                picture = picture.convert("RGB")
-            elif picture.mode in ("LA", "La", "PA", "RGBa"):
-                picture = picture.convert("RGBA")
-            array = np.asarray(picture)
+            array = np.asarray(picture.convert(_PLAIN_MODES.get(picture.mode, picture.mode)))
     except (UnidentifiedImageError, SyntaxError) as error:
         raise FileError(f"{path} is not the picture that its name says, or damaged.") from error
     except Image.DecompressionBombError as error:

@@ -127,7 +127,7 @@ def _write_ome_zarr(path: Path, ids: NDArray[Any]) -> None:
     )
     array[...] = ids
     scale = {"type": "scale", "scale": [1.0, 1.0]}
-    group.attrs["ome"] = {
+    ome: Any = {
         "version": "0.5",
         "multiscales": [
             {
@@ -138,3 +138,4 @@ def _write_ome_zarr(path: Path, ids: NDArray[Any]) -> None:
         ],
         "image-label": {"version": "0.5"},
     }
+    group.attrs["ome"] = ome
