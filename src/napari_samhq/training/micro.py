@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -158,7 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trainer = micro_trainer(options.data, options.out, budget, seed=options.seed)
     if options.resume:
         trainer.restore(read_state(trainer.path))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: trainer.stop())
     log_events(trainer.run(), options.out / "log.jsonl")
+    if trainer.progress < 1:
+        _log.info("stopped at step %d; --resume goes on from here", trainer.step)
+        return 1
     trainer.ema.save_pretrained(options.out / "weights")
     _log.info("weights written to %s", options.out / "weights")
     return 0

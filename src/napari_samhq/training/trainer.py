@@ -10,6 +10,7 @@ import copy
 import logging
 import math
 import os
+import pickle
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +143,7 @@ def read_state(path: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         msg = f"{path} is no training state that could be read ({error}); start without --resume"
         raise CheckpointError(msg) from error
     return dict(state)
@@ -194,6 +195,7 @@ class Trainer:
         )
         self.step = 0
         self.seconds = 0.0
+        self._stopping = False
 
     def run(self) -> Iterator[StepDone | Saved]:
         """Train until the budget is used; yields an event per step and per saved state."""
@@ -201,26 +203,28 @@ class Trainer:
             Prefetcher(self.pool) if self.config.prefetch else BatchMaker(self.pool)
         )
         saved_at = time.monotonic()
+        make = source.get if isinstance(source, Prefetcher) else source.make
         try:
-            while self.progress < 1:
+            while self.progress < 1 and not self._stopping:
                 began = time.monotonic()
                 phase = self._phase()
-                batch = (
-                    source.get(self.step, phase.plan)
-                    if isinstance(source, Prefetcher)
-                    else source.make(self.step, phase.plan)
-                )
+                batch = make(self.step, phase.plan)
                 waited = time.monotonic() - began
                 values = self.train_step(batch, phase)
                 self.seconds += time.monotonic() - began
                 yield StepDone(self.step, self.progress, self.seconds, {**values, "wait": waited})
-                if time.monotonic() - saved_at > self.config.save_seconds or self.progress >= 1:
+                over = self.progress >= 1 or self._stopping
+                if over or time.monotonic() - saved_at > self.config.save_seconds:
                     write_state(self.state(), self.path)
                     saved_at = time.monotonic()
                     yield Saved(self.step, self.path)
         finally:
             if isinstance(source, Prefetcher):
                 source.close()
+
+    def stop(self) -> None:
+        """End :meth:`run` after the current step, with the state written."""
+        self._stopping = True
 
     @property
     def progress(self) -> float:

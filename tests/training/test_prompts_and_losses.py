@@ -1,0 +1,148 @@
+import pytest
+import torch
+
+from napari_samhq.model.mask_decoder import DecodedMasks
+from napari_samhq.training.heads import DenseHeads, dense_targets
+from napari_samhq.training.losses import box_weight, mask_loss, prompt_loss, soft_iou
+from napari_samhq.training.simulate import (
+    clicks_in,
+    corrective_clicks,
+    jitter_boxes,
+    rough_masks,
+)
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def _regions(count=24, size=32):
+    torch.manual_seed(1)
+    smooth = torch.nn.functional.avg_pool2d(torch.randn(count, 1, size, size), 7, 1, 3)[:, 0]
+    return smooth > 0.1
+
+
+def test_clicks_lie_in_their_region(generator):
+    region = _regions()
+    for _ in range(5):
+        points = clicks_in(region, generator)
+        cells = points // 2
+        assert region[torch.arange(len(region)), cells[:, 1], cells[:, 0]].all()
+
+
+def test_a_corrective_click_lies_where_the_mask_is_wrong(generator):
+    target, mask = _regions(), _regions().roll(5, dims=2)
+    points, labels = corrective_clicks(mask, target, generator)
+    cells = points // 2
+    index = torch.arange(len(target))
+    assert (mask ^ target)[index, cells[:, 1], cells[:, 0]].all()
+    assert torch.equal(labels.bool(), target[index, cells[:, 1], cells[:, 0]])
+
+
+def test_where_nothing_is_wrong_the_click_confirms_the_object(generator):
+    target = _regions()
+    points, labels = corrective_clicks(target, target, generator)
+    cells = points // 2
+    assert labels.all()
+    assert target[torch.arange(len(target)), cells[:, 1], cells[:, 0]].all()
+
+
+def test_an_empty_region_does_not_stop_training(generator):
+    points = clicks_in(torch.zeros(2, 16, 16, dtype=torch.bool), generator)
+    assert ((points >= 0) & (points < 32)).all()
+
+
+def test_jittered_boxes_stay_boxes_inside_the_crop(generator):
+    boxes = torch.tensor([[0.0, 0, 3, 3], [10, 10, 11, 11], [0, 0, 63, 63], [30, 2, 60, 50]])
+    for _ in range(50):
+        moved = jitter_boxes(boxes, 64, generator)
+        assert (moved[:, 2:] > moved[:, :2]).all()
+        assert moved.min() >= 0
+        assert moved.max() <= 64
+        assert (moved - boxes).abs().max() <= 20
+
+
+def test_simulated_users_repeat():
+    one, two = (torch.Generator().manual_seed(3) for _ in range(2))
+    target = _regions()[:, None].float()
+    assert torch.equal(rough_masks(target, one), rough_masks(target, two))
+    assert torch.equal(clicks_in(target[:, 0] > 0, one), clicks_in(target[:, 0] > 0, two))
+
+
+def _square():
+    target = torch.zeros(1, 1, 32, 32)
+    target[..., 10:16, 12:20] = 1
+    return target
+
+
+def test_weights_sum_to_one_and_prefer_the_box():
+    weight = box_weight(_square())
+    assert float(weight.sum()) == pytest.approx(1, abs=1e-5)
+    assert weight[0, 0, 12, 15] > 2 * weight[0, 0, 30, 1]
+
+
+def test_mask_loss_falls_as_the_mask_gets_better():
+    target = _square()
+    weight = box_weight(target)
+    perfect, shifted, empty = (
+        float(mask_loss(20 * (mask - 0.5), target, weight))
+        for mask in (target, target.roll(3, dims=3), target * 0)
+    )
+    assert perfect < 0.01 < shifted < empty
+
+
+def test_soft_iou_counts_cells():
+    target = _square()
+    half = torch.full_like(target, -1.0)
+    half[..., 10:13, 12:20] = 1
+    assert float(soft_iou(half, target)) == pytest.approx(0.5)
+
+
+def test_only_the_best_candidate_is_trained():
+    target = _square()
+    sam = torch.zeros(1, 4, 32, 32)
+    sam[:, 2] = (target[:, 0] - 0.5) * 4  # candidate 2 is the best
+    sam.requires_grad_()
+    hq = torch.zeros(1, 1, 32, 32)
+    prompt_loss(DecodedMasks(sam, hq, torch.zeros(1, 4)), target, ambiguous=True).loss.backward()
+    touched = sam.grad.abs().sum((0, 2, 3)) > 0
+    assert touched.tolist() == [True, False, True, False]
+
+
+def test_scores_learn_the_iou_of_what_the_user_gets():
+    target = _square()
+    logits = (target - 0.5) * 20
+    sam, hq = logits.repeat(1, 4, 1, 1), torch.zeros_like(logits)
+    right = prompt_loss(DecodedMasks(sam, hq, torch.ones(1, 4)), target, ambiguous=False)
+    wrong = prompt_loss(DecodedMasks(sam, hq, torch.zeros(1, 4)), target, ambiguous=False)
+    assert float(right.iou) == 1.0
+    assert float(wrong.loss - right.loss) == pytest.approx(0.5)
+
+
+def test_dense_targets_mark_objects_and_the_line_between_touching_ones():
+    labels = torch.zeros(1, 16, 16, dtype=torch.int16)
+    labels[:, 4:12, 2:8], labels[:, 4:12, 8:14] = 1, 2
+    foreground, border = dense_targets(labels)[0]
+    assert foreground[3, 3] == 1
+    assert foreground[0, 0] == 0
+    assert border[4, 3] == border[4, 4] == 0.5
+    assert border[4, 2] == 0
+
+
+def test_pixel_queries_can_be_learned():
+    from napari_samhq.model.sam_hq import ImageFeatures
+
+    torch.manual_seed(0)
+    heads = DenseHeads(8, 4)
+    target = _square()
+    fine = torch.cat([target, 1 - target, torch.zeros(1, 2, 32, 32)], dim=1)
+    features = ImageFeatures(torch.zeros(1, 8, 8, 8), fine)
+    optimizer = torch.optim.Adam(heads.parameters(), 0.02)
+    for _ in range(60):
+        index, points = torch.tensor([0]), torch.tensor([[30, 24]])
+        loss, iou = heads.query_loss(features, index, points, target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(iou) == 1.0

@@ -1,0 +1,169 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from napari_samhq.errors import CheckpointError
+from napari_samhq.model.config import (
+    ConvEncoderConfig,
+    SamHQConfig,
+    SamHQMaskDecoderConfig,
+    SamHQPromptEncoderConfig,
+)
+from napari_samhq.model.sam_hq import SamHQModel
+from napari_samhq.training import micro
+from napari_samhq.training.data import read_manifest
+from napari_samhq.training.pool import BatchPlan, Pool
+from napari_samhq.training.start import aligned_start
+from napari_samhq.training.trainer import (
+    Budget,
+    Phase,
+    Saved,
+    StepDone,
+    Trainer,
+    TrainerConfig,
+    read_state,
+    write_state,
+)
+
+
+def tiny_config():
+    vision = ConvEncoderConfig(
+        output_channels=16, widths=[4, 4, 8, 8], depths=[1, 1, 1], attention_depth=1,
+        attention_heads=2, num_pos_feats=8,
+    )  # fmt: skip
+    return SamHQConfig(
+        vision_config=vision,
+        prompt_encoder_config=SamHQPromptEncoderConfig(
+            hidden_size=16, image_size=512, patch_size=8, mask_input_channels=4
+        ),
+        mask_decoder_config=SamHQMaskDecoderConfig(
+            hidden_size=16,
+            mlp_dim=16,
+            num_attention_heads=2,
+            iou_head_hidden_dim=16,
+            vit_dim=vision.early_channels,
+        ),
+    )
+
+
+def tiny_model():
+    torch.manual_seed(0)
+    model = SamHQModel(tiny_config())
+    aligned_start(model)
+    return model
+
+
+def tiny_trainer(folder, out, steps=4, **changes):
+    pool = Pool(tuple(read_manifest(folder)), (("discs", 1.0), ("synthetic", 1.0)), 2)
+    phases = (
+        Phase(0.3, BatchPlan(2, 64, 2), prompts=False),
+        Phase(1.0, BatchPlan(2, 64, 4), rounds=2),
+    )
+    config = TrainerConfig(Budget(steps=steps), phases, warmup_steps=2, prefetch=False, mixed=False)
+    return Trainer(tiny_model(), pool, replace(config, **changes), out, torch.device("cpu"))
+
+
+def same(one, two):
+    return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_two_and_two_steps_are_four(data_folder, tmp_path):
+    whole = tiny_trainer(data_folder, tmp_path / "whole")
+    list(whole.run())
+    first = tiny_trainer(data_folder, tmp_path / "parts")
+    for event in first.run():
+        if isinstance(event, StepDone) and event.step == 2:
+            first.stop()
+    second = tiny_trainer(data_folder, tmp_path / "parts")
+    second.restore(read_state(second.path))
+    assert second.step == 2
+    list(second.run())
+    assert second.step == 4
+    assert same(whole.model.state_dict(), second.model.state_dict())
+    assert same(whole.ema.state_dict(), second.ema.state_dict())
+    assert same(whole.heads.state_dict(), second.heads.state_dict())
+
+
+def test_events_tell_what_happens(data_folder, tmp_path):
+    events = list(tiny_trainer(data_folder, tmp_path).run())
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert [e.step for e in steps] == [1, 2, 3, 4]
+    assert steps[-1].progress == 1
+    assert "query_iou" in steps[0].values
+    assert {"box0", "box1", "click0", "click1"} <= steps[-1].values.keys()
+    assert isinstance(events[-1], Saved)
+    assert events[-1].path.is_file()
+
+
+def test_training_learns_one_picture(data_folder, tmp_path):
+    trainer = tiny_trainer(data_folder, tmp_path, steps=30, learning_rate=5e-3)
+    phase = Phase(1.0, BatchPlan(2, 64, 4), rounds=1)
+    from napari_samhq.training.pool import BatchMaker
+
+    batch = BatchMaker(trainer.pool).make(0, phase.plan)
+    losses = [trainer.train_step(batch, phase)["loss"] for _ in range(30)]
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_a_killed_write_leaves_the_old_state(tmp_path, monkeypatch):
+    path = tmp_path / "state.pt"
+    write_state({"step": 1}, path)
+
+    def half(state, file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        write_state({"step": 2}, path)
+    assert read_state(path) == {"step": 1}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no state"])
+def test_a_damaged_state_is_refused(tmp_path, content):
+    path = tmp_path / "state.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="no training state"):
+        read_state(path)
+
+
+def test_budgets():
+    assert Budget(steps=10).progress(5, 0) == 0.5
+    assert Budget(minutes=2).progress(10**6, 60) == 0.5
+    assert Budget(steps=10, minutes=1).progress(1, 1000) == 1
+
+
+@pytest.mark.parametrize("place", [(100.0, 200.0), (300.0, 52.0), (484.0, 484.0)])
+def test_attention_starts_at_the_prompt(place):
+    torch.manual_seed(0)
+    model = SamHQModel(micro.micro_config()).eval()
+    aligned_start(model)
+    attention = model.mask_decoder.transformer.layers[0].cross_attn_token_to_image
+    seen = []
+
+    def look(module, inputs):
+        q, k = module.q_proj(inputs[0]), module.k_proj(inputs[1])
+        q, k = (x.unflatten(-1, (module.heads, -1)).transpose(1, 2) for x in (q, k))
+        seen.append((q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1).mean(1)[0])
+
+    attention.register_forward_pre_hook(look)
+    with torch.inference_mode():
+        features = model.encode_image(torch.randn(1, 3, 512, 512))
+        model.decode(features, points_xy=torch.tensor([[place]]))
+    peak = seen[0].argmax(-1)[:6]  # of the output tokens
+    x, y = peak % 64 * 8 + 4, peak // 64 * 8 + 4
+    assert ((x - place[0]).abs() <= 8).all()
+    assert ((y - place[1]).abs() <= 8).all()
+
+
+def test_the_command_trains_and_resumes(data_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(micro, "micro_config", tiny_config)
+    monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0),))
+    monkeypatch.setattr(micro, "PHASES", (Phase(1.0, BatchPlan(1, 64, 2)),))
+    arguments = ["--data", str(data_folder), "--out", str(tmp_path)]
+    assert micro.main([*arguments, "--steps", "1"]) == 0
+    assert micro.main([*arguments, "--steps", "2", "--resume"]) == 0
+    assert read_state(tmp_path / "state.pt")["step"] == 2
+    assert SamHQModel.from_pretrained(tmp_path / "weights").config == tiny_config()
