@@ -1,0 +1,10 @@
+"""Annotation of an image in a napari viewer: layers of prompts in, objects in a labels layer out.
+
+Nothing here needs a window; :class:`napari.components.ViewerModel` will do.
+"""
+
+from napari_samhq.session.session import Session, annotate
+from napari_samhq.session.snapshots import Candidate, Current
+from napari_samhq.session.status import State, Status
+
+__all__ = ["Candidate", "Current", "Session", "State", "Status", "annotate"]

@@ -1,0 +1,183 @@
+"""The layers of a session, and how it answers to what happens to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_samhq.errors import LayerError
+from napari_samhq.session.asking import Asker
+from napari_samhq.session.binding import PromptLayers, new_points, new_shapes
+from napari_samhq.session.journal import PromptsChanged
+from napari_samhq.session.ledger import Ledger
+from napari_samhq.session.making import Making
+from napari_samhq.session.plane import show_plane
+from napari_samhq.session.preview import Preview
+from napari_samhq.session.status import State, Status, sentence, status_of
+from napari_samhq.session.watch import Watch, ensure_in, follow, is_in
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+
+    from napari_samhq.session.engine import Engine
+    from napari_samhq.session.journal import Draft, Event
+    from napari_samhq.session.plane import Plane
+    from napari_samhq.session.runner import Runner
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Holds the layers of a session together, and keeps them in step with each other.
+
+    Parameters
+    ----------
+    viewer, image, labels
+        The viewer, the image that is prompted, and the layer for objects.
+    engine, runner, model, may_fetch
+        As in :class:`~napari_samhq.session.Session`.
+
+    Attributes
+    ----------
+    changed : psygnal.Signal
+        Emitted after anything changed.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        labels: Labels,
+        *,
+        engine: Engine,
+        runner: Runner,
+        model: str,
+        may_fetch: bool,
+    ) -> None:
+        self.viewer, self.image, self.labels = viewer, image, labels
+        self.closed = False
+        self.runner = runner
+        self.ledger = Ledger(labels)
+        self.prompts = PromptLayers(image, new_points(image), new_shapes(image), self._take_drawn)
+        self.preview = Preview(image)
+        self.asker = Asker(engine, runner, model, may_fetch=may_fetch, changed=self._show)
+        self.making = Making(
+            viewer, image, self.prompts, self.preview, self.asker, self.ledger.new_label_id
+        )
+        self.ensure_layers()
+        self._watch = Watch(
+            viewer,
+            image,
+            moved=self._turn_to_plane,
+            image_changed=self._forget_image,
+            placed=self._follow_image,
+            removed=self._answer_removal,
+        )
+
+    @property
+    def status(self) -> Status:
+        """The state, and a sentence that says what to do next."""
+        if self.closed:
+            return Status(State.CLOSED, sentence(State.CLOSED))
+        return status_of(self.making)
+
+    def ensure_layers(self) -> None:
+        """Put layers that are not in the viewer (any more) into it."""
+        if self.closed:
+            raise LayerError(
+                "This session is over: it was closed, or its image or labels layer was removed. "
+                "Begin a new one."
+            )
+        for layer in (self.labels, self.preview.layer, self.prompts.shapes, self.prompts.points):
+            ensure_in(self.viewer, layer)
+
+    def note(self, event: Event) -> None:
+        """Keep in the journal what changed prompts only, and bring everything up to date."""
+        self.ledger.journal.append(event)
+        self.turn_to(event.plane, event.after)
+
+    def turn_to(self, plane: Plane, draft: Draft) -> None:
+        """Show a plane with this object in the making."""
+        self.ensure_layers()
+        show_plane(self.viewer, self.image, plane)
+        self.making.put(plane, draft)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring the preview up to date; behind the dock this asks the model, scripts ask it."""
+        if self.runner.inline:
+            self._show()
+        else:
+            self.making.ask()
+            self.changed.emit()
+
+    def prepare(self) -> None:
+        """Have the model look at the present plane, so that the first prompt is fast."""
+        try:
+            view = self.making.view(self.making.plane())
+        except LayerError:
+            return  # the status says why
+        self.asker.prepare(view)
+
+    def close(self) -> None:
+        """Let go of everything, and take the layers for prompts out of the viewer."""
+        if self.closed:
+            return
+        self.closed = True
+        self._watch.close()
+        self.prompts.disconnect()
+        self.ledger.close()
+        self.asker.forget()
+        for layer in (self.preview.layer, self.prompts.shapes, self.prompts.points):
+            if is_in(self.viewer, layer):
+                self.viewer.layers.remove(layer)
+        self.changed.emit()
+
+    def _show(self) -> None:
+        if not self.closed:
+            self.making.show()
+        self.changed.emit()
+
+    def _take_drawn(self) -> None:
+        """Take over what the user drew, and ask for its mask."""
+        try:
+            changes = self.making.read_layers()
+        except LayerError as error:
+            self.asker.failure = str(error)
+            self.changed.emit()
+            return
+        for plane, before, after in changes:
+            self.ledger.journal.append(PromptsChanged(plane, before, after))
+        if changes:
+            self.making.ask()
+        self.changed.emit()
+
+    def _turn_to_plane(self) -> None:
+        self.asker.failure = None
+        self.making.write_layers()
+        self.refresh()
+        if not self.runner.inline:
+            self.prepare()
+
+    def _forget_image(self) -> None:
+        self.making.generation += 1
+        self.asker.forget()
+        self._turn_to_plane()
+
+    def _follow_image(self) -> None:
+        points, shapes = self.prompts.points, self.prompts.shapes
+        follow(self.image, [self.labels, self.preview.layer, points, shapes])
+        self._show()
+
+    def _answer_removal(self, layer: Layer) -> None:
+        if layer.unique_id in (self.image.unique_id, self.labels.unique_id):
+            # Not at once: the viewer may be in the middle of removing several layers.
+            self.runner.later(self.close)
+        elif layer.unique_id == self.prompts.points.unique_id:
+            self.prompts.points.data = self.prompts.points.data[:0]
+        elif layer.unique_id == self.prompts.shapes.unique_id:
+            self.prompts.shapes.data = []
