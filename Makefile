@@ -3,6 +3,7 @@
 VENV ?= .venv
 export VENV
 BIN := $(VENV)/bin
+OUT ?= runs/micro
 
 .PHONY: help demo test test-all doctest lint format train-micro docs-images clean
 
@@ -37,10 +38,10 @@ format: ## bring the code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-train-micro: ## train the bundled model: make train-micro DATA=folder
+train-micro: ## train the bundled model: make train-micro DATA=folder (ARGS=--resume to go on)
 	@test -n "$(DATA)" || { echo "Say where the images are: make train-micro DATA=folder" >&2; exit 2; }
 	@tools/bootstrap.sh demo
-	$(BIN)/python -m napari_samhq.training --data "$(DATA)" $(ARGS)
+	$(BIN)/python -m napari_samhq.training.micro --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
 docs-images: ## make the pictures in docs/images again, from the real window
 	@tools/bootstrap.sh test
