@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from skimage import data
 
 from napari_samhq.core import images
 from napari_samhq.core.images import rgb8_and_limits, to_rgb8
@@ -18,52 +17,40 @@ from napari_samhq.errors import ImageError, SamHQWarning
 SHAPE = (40, 50)
 
 
-@pytest.fixture(scope="module")
-def cells() -> np.ndarray:
-    """A real microscopy image, (H, W), 8 bit."""
-    return data.cell()[200:400, 150:400]
-
-
-@pytest.fixture(scope="module")
-def tissue() -> np.ndarray:
-    """A real microscopy image in colour, (H, W, 3), 8 bit."""
-    return data.immunohistochemistry()[:160, :200]
-
-
 # ------------------------------------------------------------------------------------ the rule
 
 
-def test_8bit_colour_stays_as_it_is(tissue):
-    rgb8, limits = rgb8_and_limits(tissue)
-    assert np.array_equal(rgb8, tissue)
-    assert rgb8 is not tissue
+def test_8bit_colour_stays_as_it_is(colour_image):
+    rgb8, limits = rgb8_and_limits(colour_image)
+    assert np.array_equal(rgb8, colour_image)
+    assert rgb8 is not colour_image
     assert limits is None
 
 
-def test_float_colour_between_0_and_1_is_multiplied(tissue):
-    rgb8, limits = rgb8_and_limits(tissue / 255)
-    assert np.array_equal(rgb8, tissue)
+def test_float_colour_between_0_and_1_is_multiplied(colour_image):
+    rgb8, limits = rgb8_and_limits(colour_image / 255)
+    assert np.array_equal(rgb8, colour_image)
     assert limits == (0.0, 1.0)
 
 
-def test_grey_is_stretched_to_its_percentiles(cells):
-    rgb8, limits = rgb8_and_limits(cells)
-    low, high = np.percentile(cells, [0.1, 99.9])
+def test_grey_is_stretched_to_its_percentiles(grey_image):
+    rgb8, limits = rgb8_and_limits(grey_image)
+    low, high = np.percentile(grey_image, [0.1, 99.9])
     assert limits == pytest.approx((low, high), abs=1)
-    expected = np.clip((cells - limits[0]) / (limits[1] - limits[0]), 0, 1) * 255
+    expected = np.clip((grey_image - limits[0]) / (limits[1] - limits[0]), 0, 1) * 255
     assert np.abs(rgb8[..., 0] - expected).max() <= 0.5
     assert (rgb8 == rgb8[..., :1]).all()
 
 
-def test_one_hot_pixel_does_not_darken_the_rest(cells):
-    hot = cells.astype(np.uint16)
+def test_one_hot_pixel_does_not_darken_the_rest(grey_image):
+    hot = grey_image.astype(np.uint16)
     hot[5, 5] = 60_000
-    assert np.abs(to_rgb8(hot).astype(int) - to_rgb8(cells)).mean() < 0.5
+    assert np.abs(to_rgb8(hot).astype(int) - to_rgb8(grey_image)).mean() < 0.5
 
 
-def test_colour_in_16_bit_keeps_its_hue(tissue):
-    stretched = to_rgb8(tissue.astype(np.uint16) * 100 + 7)
-    order = np.argsort(tissue.reshape(-1, 3).mean(axis=0))
+def test_colour_in_16_bit_keeps_its_hue(colour_image):
+    stretched = to_rgb8(colour_image.astype(np.uint16) * 100 + 7)
+    order = np.argsort(colour_image.reshape(-1, 3).mean(axis=0))
     assert np.array_equal(np.argsort(stretched.reshape(-1, 3).mean(axis=0)), order)
 
 
@@ -74,8 +61,8 @@ def test_contrast_limits_become_black_and_white():
     assert limits == (0.0, 255.0)
 
 
-def test_full_range_limits_change_nothing_in_8bit_colour(tissue):
-    assert np.array_equal(to_rgb8(tissue, contrast_limits=(0, 255)), tissue)
+def test_full_range_limits_change_nothing_in_8bit_colour(colour_image):
+    assert np.array_equal(to_rgb8(colour_image, contrast_limits=(0, 255)), colour_image)
 
 
 @pytest.mark.parametrize("limits", [(1, 1), (2, 1), (0, np.nan), (-np.inf, 1), (1,), "ab"])
@@ -84,14 +71,14 @@ def test_senseless_contrast_limits_are_refused(limits):
         to_rgb8(np.eye(3), contrast_limits=limits)
 
 
-def test_limits_of_the_whole_give_the_same_mapping_for_a_part(cells):
-    whole, limits = rgb8_and_limits(cells.astype(np.float32) * 3.7 - 20)
-    part = (cells.astype(np.float32) * 3.7 - 20)[50:90, 30:80]
+def test_limits_of_the_whole_give_the_same_mapping_for_a_part(grey_image):
+    whole, limits = rgb8_and_limits(grey_image.astype(np.float32) * 3.7 - 20)
+    part = (grey_image.astype(np.float32) * 3.7 - 20)[50:90, 30:80]
     assert np.array_equal(to_rgb8(part, contrast_limits=limits), whole[50:90, 30:80])
 
 
-def test_input_is_not_changed(cells):
-    image = cells.astype(np.float32)
+def test_input_is_not_changed(grey_image):
+    image = grey_image.astype(np.float32)
     image[3, 4] = np.nan
     before = image.copy()
     with pytest.warns(SamHQWarning):
@@ -99,10 +86,10 @@ def test_input_is_not_changed(cells):
     assert np.array_equal(image, before, equal_nan=True)
 
 
-def test_strided_reversed_and_read_only_images(cells):
-    cells = cells.copy()
-    cells.flags.writeable = False
-    assert np.array_equal(to_rgb8(cells[::-1, ::2]), to_rgb8(cells[::-1, ::2].copy()))
+def test_strided_reversed_and_read_only_images(grey_image):
+    grey_image = grey_image.copy()
+    grey_image.flags.writeable = False
+    assert np.array_equal(to_rgb8(grey_image[::-1, ::2]), to_rgb8(grey_image[::-1, ::2].copy()))
 
 
 def test_lists_are_images_too():
@@ -121,15 +108,15 @@ def test_lists_are_images_too():
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_values_that_are_not_finite_become_black(cells, bad, dtype):
-    image = cells.astype(dtype)
+def test_values_that_are_not_finite_become_black(grey_image, bad, dtype):
+    image = grey_image.astype(dtype)
     image[10:12, 20:25] = bad
     with pytest.warns(SamHQWarning, match=r"10 of 50000 values") as caught:
         rgb8 = to_rgb8(image)
     assert len(caught) == 1
     assert (rgb8[10:12, 20:25] == 0).all()
     mask = np.isfinite(image)
-    assert np.abs(rgb8[mask].astype(int) - to_rgb8(cells)[mask]).max() <= 1
+    assert np.abs(rgb8[mask].astype(int) - to_rgb8(grey_image)[mask]).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -177,7 +164,7 @@ def test_constant_8bit_colour_stays_but_warns():
         assert (to_rgb8(np.full((*SHAPE, 3), 9, np.uint8)) == 9).all()
 
 
-def test_one_differing_pixel_is_contrast(cells):
+def test_one_differing_pixel_is_contrast(grey_image):
     image = np.full((100, 100), 50, np.uint8)
     image[5, 5] = 60
     rgb8 = to_rgb8(image)  # less than a thousandth of the pixels: the percentiles are equal
@@ -237,8 +224,8 @@ ODD_KINDS = [
 
 @pytest.mark.parametrize(("_name", "convert"), ODD_KINDS)
 @pytest.mark.parametrize("limits", [None, (50, 150)], ids=["measured", "given"])
-def test_odd_types_give_what_float32_gives(cells, _name, convert, limits):
-    image = convert(cells)
+def test_odd_types_give_what_float32_gives(grey_image, _name, convert, limits):
+    image = convert(grey_image)
     expected = to_rgb8(_as_float32(image), contrast_limits=limits)
     assert np.abs(to_rgb8(image, contrast_limits=limits).astype(int) - expected).max() <= 1
 
@@ -308,14 +295,14 @@ def test_what_is_not_real_is_refused_by_name(image, words):
         to_rgb8(image)
 
 
-def test_alpha_is_dropped_with_a_warning(tissue):
-    rgba = np.dstack([tissue, np.full(tissue.shape[:2], 128, np.uint8)])
+def test_alpha_is_dropped_with_a_warning(colour_image):
+    rgba = np.dstack([colour_image, np.full(colour_image.shape[:2], 128, np.uint8)])
     with pytest.warns(SamHQWarning, match="alpha"):
-        assert np.array_equal(to_rgb8(rgba), tissue)
+        assert np.array_equal(to_rgb8(rgba), colour_image)
 
 
-def test_a_single_channel_is_grey(cells):
-    assert np.array_equal(to_rgb8(cells[..., None]), to_rgb8(cells))
+def test_a_single_channel_is_grey(grey_image):
+    assert np.array_equal(to_rgb8(grey_image[..., None]), to_rgb8(grey_image))
 
 
 @pytest.mark.parametrize(
@@ -353,14 +340,14 @@ def test_large_images_need_little_memory_besides_the_result():
     assert rgb8[0, -1, 0] == 255
 
 
-def test_the_sample_of_a_large_image_is_the_same_each_time(monkeypatch, cells):
+def test_the_sample_of_a_large_image_is_the_same_each_time(monkeypatch, grey_image):
     monkeypatch.setattr(images, "_SAMPLE_PIXELS", 1000)
-    first, second = rgb8_and_limits(cells), rgb8_and_limits(cells)
+    first, second = rgb8_and_limits(grey_image), rgb8_and_limits(grey_image)
     assert first[1] == second[1]
     assert np.array_equal(first[0], second[0])
 
 
-def test_blocks_make_no_difference(monkeypatch, cells):
-    whole = to_rgb8(cells.astype(np.float32))
+def test_blocks_make_no_difference(monkeypatch, grey_image):
+    whole = to_rgb8(grey_image.astype(np.float32))
     monkeypatch.setattr(images, "_BLOCK_VALUES", 1000)
-    assert np.array_equal(to_rgb8(cells.astype(np.float32)), whole)
+    assert np.array_equal(to_rgb8(grey_image.astype(np.float32)), whole)

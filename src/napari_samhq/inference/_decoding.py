@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_samhq.core.geometry import rc_to_model_xy
 from napari_samhq.errors import OutOfMemoryError
-from napari_samhq.model.processor import MASK_PROMPT_LOGIT
+from napari_samhq.model.image_processor import MASK_PROMPT_LOGIT
 from napari_samhq.model.sam_hq import ImageFeatures
 
 if TYPE_CHECKING:

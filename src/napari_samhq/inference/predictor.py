@@ -23,8 +23,13 @@ from napari_samhq.inference._decoding import (
 )
 from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.prediction import Prediction, SupportsPrediction
-from napari_samhq.model.processor import pixel_values, resized_shape, upscale_logits
-from napari_samhq.model.sam_hq import MASK_THRESHOLD, SamHQModel
+from napari_samhq.model.image_processor import (
+    MASK_THRESHOLD,
+    pixel_values,
+    resized_shape,
+    upscale_logits,
+)
+from napari_samhq.model.sam_hq import SamHQModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
