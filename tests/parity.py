@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from napari_samhq.checkpoints.infer import infer_config
 from napari_samhq.checkpoints.keys import to_model
 from napari_samhq.model import DecodedMasks, ImageFeatures, SamHQConfig, SamHQModel
-from napari_samhq.model.processor import resized_shape
+from napari_samhq.model.image_processor import resized_shape
 from napari_samhq.model.serialization import load_strict
 from stand_in import stand_in
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parent / "data" / "parity"
 THREADS = 2

@@ -20,8 +20,7 @@ from .inference.embedding import ImageEmbedding
 from .inference.prediction import Prediction
 from .inference.predictor import Predictor
 from .inference.segment import segment
-from .session.session import Session
-from .session.annotate import annotate
+from .session.session import Session, annotate
 
 __all__ = [
     "Cancelled",

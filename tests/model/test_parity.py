@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from parity import FOLDER, THREADS, Reference, chosen, stand_in_model, table
 
 from napari_samhq.model import SamHQProcessor
-from napari_samhq.model.processor import pixel_values, upscale_logits
+from napari_samhq.model.image_processor import pixel_values, upscale_logits
+from parity import FOLDER, THREADS, Reference, chosen, stand_in_model, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TOLERANCE = 1e-3
 TOLERANCE_FLOAT16 = 2e-2  # of the files that keep logits in float16
@@ -67,7 +70,11 @@ def test_full_size_models(name):
     with torch.inference_mode():
         values = pixel_values(reference.values[f"{image}/image"], 1024)[None]
         embedding, intermediate = model.get_image_embeddings(values)
-        features = model.encode_image(values) if name == "vit_tiny" else _fused(model, embedding, intermediate)
+        features = (
+            model.encode_image(values)
+            if name == "vit_tiny"
+            else _fused(model, embedding, intermediate)
+        )
     sampled = embedding[0, ::8, ::4, ::4].numpy()
     assert np.abs(sampled - reference.values[f"{image}/image_embedding"]).max() < TOLERANCE
     sampled = intermediate[0][0, ::4, ::4, ::8].numpy()

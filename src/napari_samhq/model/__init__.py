@@ -10,15 +10,11 @@ from .config import (
     SamHQVisionConfig,
     TinyVitConfig,
 )
+from .image_processor import SamHQImageProcessor
 from .mask_decoder import DecodedMasks
-from .processor import BatchFeature, SamHQImageProcessor, SamHQProcessor
-from .sam_hq import (
-    ImageFeatures,
-    SamHQImageSegmentationOutput,
-    SamHQModel,
-    SamHQVisionModel,
-    SamHQVisionOutput,
-)
+from .outputs import SamHQImageSegmentationOutput, SamHQVisionOutput
+from .processor import BatchFeature, SamHQProcessor
+from .sam_hq import ImageFeatures, SamHQModel, SamHQVisionModel
 
 __all__ = [
     "BatchFeature",

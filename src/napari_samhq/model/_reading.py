@@ -41,6 +41,8 @@ _ARCHIVE_ENTRIES = frozenset(
         ".data/serialization_id",
     }
 )
+#: How the two forms of ``torch.save`` begin: an archive, and before torch 1.6 a pickled number.
+_MAGIC = {"zip": b"PK\x03\x04", "legacy": b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."}
 _SHOWN = 3
 
 
@@ -91,7 +93,7 @@ def some_names(names: Iterable[str]) -> str:
 
 
 def _kind_of_file(path: Path) -> str:
-    """Tell from its first bytes what a file is: ``safetensors``, ``zip`` or ``pickle``."""
+    """Tell from its first bytes what a file is: ``safetensors``, ``zip`` or ``legacy``."""
     try:
         with path.open("rb") as stream:
             head = stream.read(512)
@@ -112,13 +114,18 @@ def _kind_of_file(path: Path) -> str:
             f"{path} is a Git LFS pointer, not the weights themselves. "
             "Run `git lfs pull` in its repository."
         )
-    if head.startswith(b"PK\x03\x04"):
-        return "zip"
     # A safetensors file is the length of its header in eight bytes, then the header, which is JSON.
-    if head[8:9] == b"{":
+    if head[8:9] == b"{" and not head.startswith(b"PK"):
         return "safetensors"
-    if head.startswith(b"\x80"):
-        return "pickle"
+    kind = next((kind for kind, magic in _MAGIC.items() if head.startswith(magic)), None)
+    if kind is not None:
+        if path.suffix.lower() == ".safetensors":
+            # Who gave it that name wants it to pass for a file that cannot hold code.
+            raise CheckpointError(
+                f"{path} is named like a safetensors file but is a pickle, which can hold code; it "
+                f"was not read. {again} If you trust it, rename it to .pth."
+            )
+        return kind
     raise CheckpointError(
         f"{path} is neither a safetensors file nor a checkpoint of PyTorch "
         f"(it begins with {head[:8]!r}). {again}"
@@ -144,20 +151,11 @@ def _read_pickle(path: Path, kind: str) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=kind == "zip")
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} holds more than tensors, which was refused because a pickle can run code "
-            f"({_first_line(error)}). Ask its author for a .safetensors file, or convert it with "
-            "`napari-samhq convert` from a checkpoint that holds tensors only."
+            f"{path} holds more than tensors ({_first_line(error)}). It was refused, because a "
+            "pickle can run code. Ask its author for a .safetensors file; if it is yours, save the "
+            "tensors alone, torch.save(model.state_dict(), ...), and `napari-samhq convert` those."
         ) from error
-    except (
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-    ) as error:
+    except Exception as error:
         raise CheckpointError(
             f"{path} is a damaged checkpoint of PyTorch ({_first_line(error)}). "
             "It may be cut short; fetch or copy it again."

@@ -11,7 +11,7 @@ __all__ = ["MLP", "LayerNorm2d", "Mlp2", "activation"]
 
 def activation(name: str) -> nn.Module:
     """Return the activation of that configuration name ("gelu" or "relu")."""
-    return {"gelu": nn.GELU, "relu": nn.ReLU}[name]()
+    return nn.GELU() if name == "gelu" else nn.ReLU()
 
 
 class LayerNorm2d(nn.Module):

@@ -8,12 +8,16 @@ stride 4, folded to stride 8 so that the HQ decoder's two upsampling steps end a
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .common import LayerNorm2d, Mlp2
-from .config import ConvEncoderConfig
 from .image_encoder import EncoderOutput
+
+if TYPE_CHECKING:
+    from .config import ConvEncoderConfig
 
 __all__ = ["ConvEncoder"]
 
@@ -94,11 +98,10 @@ class _AttentionBlock(nn.Module):
         self.mlp = Mlp2(width, 2 * width, "gelu")
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, channels, height, width = x.shape
-        tokens = (x + self.position(x)).flatten(2).transpose(1, 2)
-        qkv = self.qkv(self.norm1(tokens)).view(batch, height * width, 3, self.heads, -1)
+        tokens: Tensor = (x + self.position(x)).flatten(2).transpose(1, 2)
+        qkv = self.qkv(self.norm1(tokens)).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         tokens = tokens + self.proj(attended)
         tokens = tokens + self.mlp(self.norm2(tokens))
-        return tokens.transpose(1, 2).reshape(batch, channels, height, width)
+        return tokens.transpose(1, 2).reshape(x.shape)

@@ -8,15 +8,17 @@ HQ features, computed once per image.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .common import MLP, LayerNorm2d
-from .config import SamHQMaskDecoderConfig
 from .transformer import TwoWayTransformer
+
+if TYPE_CHECKING:
+    from .config import SamHQMaskDecoderConfig
 
 __all__ = ["DecodedMasks", "MaskDecoder"]
 

@@ -6,12 +6,15 @@ Coordinates are (x, y) in model pixels, the frame of the resized and padded inpu
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .common import LayerNorm2d, activation
-from .config import SamHQPromptEncoderConfig
+
+if TYPE_CHECKING:
+    from .config import SamHQPromptEncoderConfig
 
 __all__ = ["NO_POINT", "PADDING_POINT", "PositionalEmbedding", "PromptEncoder"]
 
@@ -93,7 +96,7 @@ class PromptEncoder(nn.Module):
             labels = torch.cat([labels, padding], dim=1)
         places = self.shared_embedding(centres / self.image_size)
         kind = labels[..., None]
-        background, foreground = (place.weight for place in self.point_embed[:2])
+        background, foreground = self._kinds(0, 1)
         tokens = places + torch.where(kind == 1, foreground, torch.zeros_like(foreground))
         tokens = tokens + torch.where(kind == 0, background, torch.zeros_like(background))
         tokens = torch.where(kind == PADDING_POINT, self.not_a_point_embed.weight, tokens)
@@ -102,8 +105,12 @@ class PromptEncoder(nn.Module):
     def boxes(self, boxes_xy: Tensor) -> Tensor:
         """Encode boxes (P, K, 4) as x0, y0, x1, y1 to tokens (P, 2 K, C)."""
         corners = (boxes_xy + 0.5).unflatten(-1, (2, 2)) / self.image_size
-        kinds = torch.cat([place.weight for place in self.point_embed[2:4]])
-        return (self.shared_embedding(corners) + kinds).flatten(1, 2)
+        tokens: Tensor = self.shared_embedding(corners) + torch.stack(self._kinds(2, 3))
+        return tokens.flatten(1, 2)
+
+    def _kinds(self, *indices: int) -> list[Tensor]:
+        """Embeddings (C,) of kinds of points."""
+        return [self.point_embed.get_parameter(f"{index}.weight")[0] for index in indices]
 
     def dense(self, mask_logits: Tensor | None, size: tuple[int, int]) -> Tensor:
         """Encode masks (P, 1, 4h, 4w); without one, the embedding of "no mask" (1, C, h, w)."""

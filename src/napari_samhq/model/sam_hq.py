@@ -6,30 +6,20 @@ calls; `forward` keeps the published signature on top of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import PromptError
 from .config import EncoderConfig, SamHQConfig
 from .image_encoder import EncoderOutput, build_encoder
 from .mask_decoder import DecodedMasks, MaskDecoder
+from .outputs import SamHQImageSegmentationOutput, SamHQVisionOutput
+from .pretrained import Pretrained
 from .prompt_encoder import PositionalEmbedding, PromptEncoder
 
-__all__ = [
-    "ImageFeatures",
-    "SamHQImageSegmentationOutput",
-    "SamHQModel",
-    "SamHQVisionModel",
-    "SamHQVisionOutput",
-]
-
-MASK_THRESHOLD = 0.0
-"""Logits above it belong to the mask."""
+__all__ = ["ImageFeatures", "SamHQModel", "SamHQVisionModel"]
 
 
 class ImageFeatures(NamedTuple):
@@ -45,128 +35,20 @@ class ImageFeatures(NamedTuple):
     hq_features: Tensor
 
 
-class _Output:
-    """Output whose fields are read by name, by key, or by place, as Hugging Face users do."""
-
-    def __getitem__(self, key: str | int) -> Any:
-        return getattr(self, key) if isinstance(key, str) else self.to_tuple()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def keys(self) -> list[str]:
-        """Names of the fields that are set."""
-        names = [f.name for f in fields(self)]  # type: ignore[arg-type]
-        return [name for name in names if getattr(self, name) is not None]
-
-    def to_tuple(self) -> tuple[Any, ...]:
-        """Return the fields that are set, in order."""
-        return tuple(getattr(self, name) for name in self.keys())
-
-
-@dataclass
-class SamHQVisionOutput(_Output):
-    """Output of the image encoder.
-
-    Attributes
-    ----------
-    last_hidden_state : Tensor of shape (B, C, h, w)
-        The image embedding.
-    intermediate_embeddings : list of Tensor of shape (B, h, w, E)
-        Outputs of the blocks with global attention; the first are the early features.
-    """
-
-    last_hidden_state: Tensor
-    intermediate_embeddings: list[Tensor]
-
-
-@dataclass
-class SamHQImageSegmentationOutput(_Output):
-    """Output of `SamHQModel`.
-
-    Attributes
-    ----------
-    iou_scores : Tensor of shape (B, P, M)
-    pred_masks : Tensor of shape (B, P, M, 4h, 4w)
-        Low-res logits.
-    """
-
-    iou_scores: Tensor
-    pred_masks: Tensor
-
-
-class _Pretrained(nn.Module):
-    """Reading and writing a folder with ``config.json`` and ``model.safetensors``."""
-
-    config: Any
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the weights."""
-        return next(self.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Number format of the weights."""
-        return next(self.parameters()).dtype
-
-    @classmethod
-    def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> Self:
-        """Load a model, in evaluation mode.
-
-        Parameters
-        ----------
-        source : str or Path
-            A folder with ``config.json`` and ``model.safetensors``, or the id of a model on the
-            Hugging Face hub, such as ``"syscv-community/sam-hq-vit-base"``.
-        revision : str, optional
-            Revision on the hub.
-
-        Raises
-        ------
-        CheckpointError
-            If a file is missing, damaged, or its tensors do not fit the configuration exactly.
-        DownloadError
-            If the model is neither a folder nor can be fetched.
-        """
-        from .hub import pretrained_folder
-        from .serialization import load_strict, read_tensors
-
-        folder = pretrained_folder(source, revision)
-        model = cls(cls._config_from(SamHQConfig.from_pretrained(folder)))
-        weights = folder / "model.safetensors"
-        load_strict(model, cls._select(read_tensors(weights)), source=str(weights))
-        return model.eval()
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into a folder."""
-        from .serialization import write_tensors
-
-        folder = Path(folder)
-        self._whole_config().save_pretrained(folder)
-        write_tensors(folder / "model.safetensors", self.state_dict())
-
-    @classmethod
-    def _config_from(cls, config: SamHQConfig) -> Any:
-        return config
-
-    @classmethod
-    def _select(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return tensors
-
-    def _whole_config(self) -> SamHQConfig:
-        config: SamHQConfig = self.config
-        return config
-
-
-class SamHQVisionModel(_Pretrained):
+class SamHQVisionModel(Pretrained):
     """The image encoder alone.
 
     Examples
     --------
     >>> from napari_samhq.model import SamHQVisionConfig
-    >>> small = SamHQVisionConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=2,
-    ...                           image_size=64, output_channels=16, global_attn_indexes=[1])
+    >>> small = SamHQVisionConfig(
+    ...     hidden_size=24,
+    ...     num_hidden_layers=2,
+    ...     num_attention_heads=2,
+    ...     image_size=64,
+    ...     output_channels=16,
+    ...     global_attn_indexes=[1],
+    ... )
     >>> SamHQVisionModel(small)(torch.zeros(1, 3, 64, 64)).last_hidden_state.shape
     torch.Size([1, 16, 4, 4])
     """
@@ -193,7 +75,7 @@ class SamHQVisionModel(_Pretrained):
         return SamHQConfig(vision_config=self.config)
 
 
-class SamHQModel(_Pretrained):
+class SamHQModel(Pretrained):
     """SAM-HQ: image encoder, prompt encoder and HQ mask decoder.
 
     Parameters

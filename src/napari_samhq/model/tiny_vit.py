@@ -1,4 +1,4 @@
-"""TinyViT, the image encoder of Light HQ-SAM (Wu et al., ECCV 2022; MobileSAM's variant for 1024 px).
+"""TinyViT, the image encoder of Light HQ-SAM (Wu et al., ECCV 2022; MobileSAM's variant).
 
 Tensor names are those of the published file. Stages work at strides 4, 8, 16 and 16; the early
 features are the output of the second stage.
@@ -6,14 +6,18 @@ features are the output of the second stage.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import join_windows, split_windows
 from .common import LayerNorm2d
-from .config import TinyVitConfig
 from .image_encoder import EncoderOutput
+
+if TYPE_CHECKING:
+    from .config import TinyVitConfig
 
 __all__ = ["TinyVitEncoder"]
 
@@ -149,7 +153,8 @@ class _Block(nn.Module):
         attended = self.attn(windows.flatten(1, 2)).view(windows.shape)
         x = x + join_windows(attended, height, width).permute(0, 3, 1, 2)
         x = self.local_conv(x)
-        return x + self.mlp(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        out: Tensor = self.mlp(x.permute(0, 2, 3, 1))
+        return x + out.permute(0, 3, 1, 2)
 
 
 class _Mlp(nn.Module):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from .common import Mlp2
-from .config import SamHQMaskDecoderConfig
+
+if TYPE_CHECKING:
+    from .config import SamHQMaskDecoderConfig
 
 __all__ = ["Attention", "TwoWayTransformer"]
 
@@ -37,7 +40,8 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, N, C) -> (B, heads, N, C / heads)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        split: Tensor = x.unflatten(-1, (self.heads, -1))
+        return split.transpose(1, 2)
 
 
 class _TwoWayBlock(nn.Module):

@@ -1,0 +1,63 @@
+"""What the Hugging Face-style classes return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+__all__ = ["SamHQImageSegmentationOutput", "SamHQVisionOutput"]
+
+
+class _Output:
+    """Output whose fields are read by name, by key, or by place, as Hugging Face users do."""
+
+    def __getitem__(self, key: str | int) -> Any:
+        return getattr(self, key) if isinstance(key, str) else self.to_tuple()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        """Names of the fields that are set."""
+        names = [f.name for f in fields(self)]  # type: ignore[arg-type]
+        return [name for name in names if getattr(self, name) is not None]
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """Return the fields that are set, in order."""
+        return tuple(getattr(self, name) for name in self.keys())
+
+
+@dataclass
+class SamHQVisionOutput(_Output):
+    """Output of the image encoder.
+
+    Attributes
+    ----------
+    last_hidden_state : Tensor of shape (B, C, h, w)
+        The image embedding.
+    intermediate_embeddings : list of Tensor of shape (B, h, w, E)
+        Outputs of the blocks with global attention; the first are the early features.
+    """
+
+    last_hidden_state: Tensor
+    intermediate_embeddings: list[Tensor]
+
+
+@dataclass
+class SamHQImageSegmentationOutput(_Output):
+    """Output of `SamHQModel`.
+
+    Attributes
+    ----------
+    iou_scores : Tensor of shape (B, P, M)
+    pred_masks : Tensor of shape (B, P, M, 4h, 4w)
+        Low-res logits.
+    """
+
+    iou_scores: Tensor
+    pred_masks: Tensor
