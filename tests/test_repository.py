@@ -103,10 +103,8 @@ def test_every_error_derives_from_the_one() -> None:
         pytest.param(r"weights_only\s*=\s*False", id="FM-34-weights_only"),
         pytest.param(r"strict\s*=\s*False", id="FM-35-strict"),
         pytest.param(r"allow_pickle\s*=\s*True", id="FM-34-allow_pickle"),
-        pytest.param(r"^\s*(import|from) pickle\b", id="FM-34-pickle"),
+        pytest.param(r"\bpickle\.(load|loads|Unpickler)\b", id="FM-34-pickle"),
         pytest.param(r"^\s*print\(", id="print"),
-        pytest.param(r"^\s*except( Exception)?:\s*(pass)?$", id="swallowed"),
-        pytest.param(r"set_num_threads", id="threads"),
         pytest.param(r"\bbreakpoint\(|\bpdb\b", id="debugger"),
     ],
 )
@@ -119,6 +117,23 @@ def test_the_source_is_free_of(pattern: str) -> None:
         if re.search(pattern, line) and "zip(" not in line
     ]
     assert not found, "\n".join(found)
+
+
+def test_no_exception_is_caught_and_forgotten() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or all(isinstance(line, ast.Pass) for line in node.body))
+    ]
+    assert not found
+
+
+def test_the_number_of_threads_is_left_to_the_user() -> None:
+    # Training's worker processes are its own; everything else runs in the user's.
+    found = [p for p in MODULES if "set_num_threads" in p.read_text(encoding="utf-8")]
+    assert {p.parent.name for p in found} <= {"training"}
 
 
 def test_no_module_is_larger_than_one_can_read_at_a_sitting() -> None:
