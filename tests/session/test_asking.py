@@ -133,7 +133,7 @@ def test_a_model_that_is_not_here_waits_for_a_yes(live, held):
     live.points.add([20, 30])
     assert held.jobs == []
     assert live.status.state is State.MUST_FETCH
-    live.fetch()
+    live.desk.fetch()
     assert held.jobs[0].kind == "load"
     held.work()
     held.work()

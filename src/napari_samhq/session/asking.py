@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samhq.inference.prediction import Prediction
-    from napari_samhq.session.engine import Answer, Engine, PlaneView
+    from napari_samhq.session.engine import Answer, Engine
     from napari_samhq.session.plane import Plane
     from napari_samhq.session.prompting import Drawn
     from napari_samhq.session.runner import Report, Runner
+    from napari_samhq.session.views import PlaneView
 
 __all__ = ["Asker", "Shown"]
 

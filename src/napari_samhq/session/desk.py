@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -14,7 +15,6 @@ from napari_samhq.session.ledger import Ledger
 from napari_samhq.session.making import Making
 from napari_samhq.session.plane import show_plane
 from napari_samhq.session.preview import Preview
-from napari_samhq.session.status import State, Status, sentence, status_of
 from napari_samhq.session.watch import Watch, ensure_in, follow, is_in
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_samhq.session.engine import Engine
     from napari_samhq.session.journal import Draft, Event
     from napari_samhq.session.plane import Plane
+    from napari_samhq.session.prompting import Drawn
     from napari_samhq.session.runner import Runner
 
 __all__ = ["Desk"]
@@ -43,6 +44,10 @@ class Desk:
     ----------
     changed : psygnal.Signal
         Emitted after anything changed.
+    closed : bool
+        Whether the session is over.
+    ledger, prompts, preview, asker, making
+        The parts.
     """
 
     changed = Signal()
@@ -68,22 +73,39 @@ class Desk:
         self.making = Making(
             viewer, image, self.prompts, self.preview, self.asker, self.ledger.new_label_id
         )
+        self._paused = False
+        self._temporary: tuple[Layer, ...] = (
+            self.preview.layer,
+            self.prompts.shapes,
+            self.prompts.points,
+        )
         self.ensure_layers()
         self._watch = Watch(
             viewer,
             image,
-            moved=self._turn_to_plane,
+            moved=self.turn,
             image_changed=self._forget_image,
             placed=self._follow_image,
             removed=self._answer_removal,
         )
 
     @property
-    def status(self) -> Status:
-        """The state, and a sentence that says what to do next."""
-        if self.closed:
-            return Status(State.CLOSED, sentence(State.CLOSED))
-        return status_of(self.making)
+    def paused(self) -> bool:
+        """Whether the layers for prompts are hidden, and nothing is answered to."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._paused = paused
+        for layer in self._temporary:
+            layer.visible = not paused
+        if not paused:
+            self.turn()
+
+    def plane(self) -> Plane:
+        """Find the plane that is prompted; a LayerError says why there is none."""
+        self.ensure_layers()
+        return self.making.plane()
 
     def ensure_layers(self) -> None:
         """Put layers that are not in the viewer (any more) into it."""
@@ -92,7 +114,7 @@ class Desk:
                 "This session is over: it was closed, or its image or labels layer was removed. "
                 "Begin a new one."
             )
-        for layer in (self.labels, self.preview.layer, self.prompts.shapes, self.prompts.points):
+        for layer in (self.labels, *self._temporary):
             ensure_in(self.viewer, layer)
 
     def note(self, event: Event) -> None:
@@ -115,13 +137,24 @@ class Desk:
             self.making.ask()
             self.changed.emit()
 
-    def prepare(self) -> None:
-        """Have the model look at the present plane, so that the first prompt is fast."""
-        try:
-            view = self.making.view(self.making.plane())
-        except LayerError:
-            return  # the status says why
-        self.asker.prepare(view)
+    def turn(self) -> None:
+        """Go with the viewer to another plane."""
+        if self._paused:
+            return
+        self.asker.failure = None
+        self.making.write_layers()
+        self.refresh()
+        if not self.runner.inline:
+            self.making.prepare()
+
+    def draw(self, plane: Plane, drawn: Drawn) -> None:
+        """Replace the prompts of the object being made in a plane."""
+        before = self.making.draft(plane)
+        self.note(PromptsChanged(plane, before, replace(before, drawn=drawn)))
+
+    def fetch(self) -> None:
+        """Download the model, where that waits for a yes; prompts are answered afterwards."""
+        self.asker.fetch(then=self.turn)
 
     def close(self) -> None:
         """Let go of everything, and take the layers for prompts out of the viewer."""
@@ -132,7 +165,7 @@ class Desk:
         self.prompts.disconnect()
         self.ledger.close()
         self.asker.forget()
-        for layer in (self.preview.layer, self.prompts.shapes, self.prompts.points):
+        for layer in self._temporary:
             if is_in(self.viewer, layer):
                 self.viewer.layers.remove(layer)
         self.changed.emit()
@@ -156,21 +189,13 @@ class Desk:
             self.making.ask()
         self.changed.emit()
 
-    def _turn_to_plane(self) -> None:
-        self.asker.failure = None
-        self.making.write_layers()
-        self.refresh()
-        if not self.runner.inline:
-            self.prepare()
-
     def _forget_image(self) -> None:
         self.making.generation += 1
         self.asker.forget()
-        self._turn_to_plane()
+        self.turn()
 
     def _follow_image(self) -> None:
-        points, shapes = self.prompts.points, self.prompts.shapes
-        follow(self.image, [self.labels, self.preview.layer, points, shapes])
+        follow(self.image, [self.labels, *self._temporary])
         self._show()
 
     def _answer_removal(self, layer: Layer) -> None:

@@ -23,44 +23,12 @@ if TYPE_CHECKING:
     from napari_samhq.core.prompts import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.prediction import Prediction, SupportsPrediction
-    from napari_samhq.session.plane import Plane
     from napari_samhq.session.runner import Report
+    from napari_samhq.session.views import PlaneView
 
-__all__ = ["Answer", "Engine", "ModelSource", "PlaneView", "Request"]
+__all__ = ["Answer", "Engine", "ModelSource", "Request"]
 
 _CACHE_BYTES = 2**30  # some 160 planes of a published model, in float16 half of that
-
-
-@dataclass(frozen=True, eq=False)
-class PlaneView:
-    """A plane of an image, not read yet.
-
-    Attributes
-    ----------
-    data : array
-        The layer's data: numpy, zarr or dask, with a colour axis last where the image is RGB.
-    plane : Plane
-        Where to cut.
-    contrast_limits : tuple of two floats, or None
-        The values that are shown black and white; None for RGB.
-    identity : hashable
-        Changes when the layer gets other data.
-    """
-
-    data: Any
-    plane: Plane
-    contrast_limits: tuple[float, float] | None
-    identity: Hashable
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        rows, cols = self.plane.axes
-        return int(self.data.shape[rows]), int(self.data.shape[cols])
-
-    def read(self) -> np.ndarray[Any, Any]:
-        """Read the pixels, shape (H, W) or (H, W, C)."""
-        return np.asarray(self.data[self.plane.index()])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_samhq.errors import LayerError, PromptError, SamHQError, SamHQWarning
-from napari_samhq.session.engine import PlaneView
-from napari_samhq.session.frames import layer_shape
+from napari_samhq.errors import LayerError, PromptError, SamHQError
 from napari_samhq.session.journal import Draft
 from napari_samhq.session.plane import Plane, current_plane
 from napari_samhq.session.prompting import Drawn
+from napari_samhq.session.targets import within
+from napari_samhq.session.views import view_plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +21,9 @@ if TYPE_CHECKING:
     from napari_samhq.session.asking import Asker, Shown
     from napari_samhq.session.binding import PromptLayers
     from napari_samhq.session.preview import Preview
+    from napari_samhq.session.views import PlaneView
 
 __all__ = ["Making"]
-
-# Above this a whole plane cannot be looked at in one piece, neither in time nor in memory.
-_MOST_PIXELS = 100_000_000
 
 
 class Making:
@@ -98,7 +95,7 @@ class Making:
             Each plane in which something changed, with its object before and after.
         """
         here = self.plane()
-        drawn = self._within(self.prompts.read(here))
+        drawn = within(self._image, self.prompts.read(here))
         parallel = [plane for plane in self._drafts if plane.axes == here.axes]
         changes = []
         for plane in dict.fromkeys([*parallel, *drawn]):
@@ -112,19 +109,7 @@ class Making:
 
     def view(self, plane: Plane) -> PlaneView:
         """Describe the pixels of a plane, for the engine to read."""
-        image = self._image
-        shape = layer_shape(image)
-        rows, cols = (shape[axis] for axis in plane.axes)
-        if rows * cols > _MOST_PIXELS:
-            raise LayerError(
-                f"This plane of {image.name!r} has {rows} x {cols} pixels; up to "
-                f"{_MOST_PIXELS // 10**6} megapixels can be worked on. Crop the image, or add a "
-                "smaller copy of it."
-            )
-        data = image.data[0] if image.multiscale else image.data
-        low_high = None if image.rgb else tuple(float(limit) for limit in image.contrast_limits)
-        identity = (image.unique_id, self.generation)
-        return PlaneView(data, plane, low_high, identity)  # type: ignore[arg-type]  # two of them
+        return view_plane(self._image, plane, self.generation)
 
     def fresh(self, plane: Plane) -> Shown | None:
         """Get the answer for a plane if it answers what is drawn there now."""
@@ -160,6 +145,14 @@ class Making:
             self.asker.failure = str(error)
         self.show()
 
+    def prepare(self) -> None:
+        """Have the model look at the present plane, so that the first prompt is fast."""
+        try:
+            view = self.view(self.plane())
+        except LayerError:
+            return  # the status says why
+        self.asker.prepare(view)
+
     def show(self) -> None:
         """Bring the preview up to date."""
         try:
@@ -174,25 +167,6 @@ class Making:
         self.preview.show(plane, shown.mask, shown.prediction.region, self.label_id(plane))
         if self.fresh(plane) is None:
             self.preview.dim()
-
-    def _within(self, drawn: dict[Plane, Drawn]) -> dict[Plane, Drawn]:
-        """Leave out what was drawn in planes that the image does not have."""
-        shape = layer_shape(self._image)
-        kept = {
-            plane: one
-            for plane, one in drawn.items()
-            if all(
-                0 <= place < shape[axis]
-                for axis, place in zip(plane.other_axes, plane.position, strict=True)
-            )
-        }
-        if len(kept) < len(drawn):
-            warnings.warn(
-                f"Prompts left out that lie in no plane of the image {self._image.name!r}.",
-                SamHQWarning,
-                stacklevel=2,
-            )
-        return kept
 
     def _set(self, plane: Plane, draft: Draft) -> None:
         if draft:

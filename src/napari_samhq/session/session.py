@@ -10,11 +10,12 @@ from napari_samhq.core.prompts import clean_box
 from napari_samhq.errors import LayerError, PromptError
 from napari_samhq.session.desk import Desk
 from napari_samhq.session.engine import Engine
-from napari_samhq.session.journal import Draft, PromptsChanged, Rejected
+from napari_samhq.session.journal import Draft, Rejected
 from napari_samhq.session.labels import check_labels, new_labels
 from napari_samhq.session.prompting import Drawn, DrawnPoint, shape_from_box
 from napari_samhq.session.runner import InlineRunner
 from napari_samhq.session.snapshots import Candidate, Current
+from napari_samhq.session.status import State, Status, sentence, status_of
 from napari_samhq.session.targets import find_image, to_plane_rc
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from napari_samhq.inference.prediction import Prediction
-    from napari_samhq.session.plane import Plane
     from napari_samhq.session.runner import Runner
-    from napari_samhq.session.status import Status
 
 __all__ = ["Session", "annotate"]
 
@@ -57,6 +56,8 @@ class Session:
         The viewer and the bound layers. Whoever draws in `points` and `shapes` prompts.
     prompts : PromptLayers
         The pair of layers; its `positive` says whether the next point drawn lies on the object.
+    desk : Desk
+        The parts underneath, for those who build an interface on a session.
     changed : psygnal.Signal
         Emitted after anything changed: prompts, preview, objects or status.
 
@@ -84,7 +85,7 @@ class Session:
             labels = new_labels(image)
         else:
             check_labels(labels, image)
-        self._desk = desk = Desk(
+        self.desk = desk = Desk(
             viewer,
             image,
             labels,
@@ -102,24 +103,26 @@ class Session:
     @property
     def model(self) -> str:
         """Name or path of the model; set it to use another one."""
-        return self._desk.asker.model
+        return self.desk.asker.model
 
     @model.setter
     def model(self, model: str) -> None:
-        self._desk.asker.use_model(model)
-        self._desk.refresh()
+        self.desk.asker.use_model(model)
+        self.desk.refresh()
 
     @property
     def status(self) -> Status:
         """The state of the session, and a sentence that says what to do next."""
-        return self._desk.status
+        if self.desk.closed:
+            return Status(State.CLOSED, sentence(State.CLOSED))
+        return status_of(self._making)
 
     @property
     def current(self) -> Current:
         """What is being made in the present plane, and what can be done with it."""
         journal = self._ledger.journal
         nothing = Current(0, False, Drawn(), False, journal.can_undo, journal.can_redo)
-        if self._desk.closed:
+        if self.desk.closed:
             return nothing
         try:
             plane = self._making.plane()
@@ -173,11 +176,11 @@ class Session:
         LayerError
             If there is no plane to prompt, as in a 3-D display, or the session is over.
         """
-        plane = self._plane()
+        plane = self.desk.plane()
         rows_cols = to_plane_rc(points, self.viewer, self.image, plane, world=world)
         added = tuple(DrawnPoint(float(row), float(col), positive) for row, col in rows_cols)
         drawn = self._making.draft(plane).drawn
-        self._draw(plane, replace(drawn, points=(*drawn.points, *added)))
+        self.desk.draw(plane, replace(drawn, points=(*drawn.points, *added)))
 
     def add_box(self, box: ArrayLike, *, world: bool = False) -> None:
         """Put a box around the object being made, in place of an earlier one.
@@ -197,14 +200,14 @@ class Session:
         LayerError
             As :meth:`add_points`.
         """
-        plane = self._plane()
+        plane = self.desk.plane()
         shape = shape_from_box(box)
         if world:
             corners = to_plane_rc(shape.vertices, self.viewer, self.image, plane, world=True)
             shape = replace(shape, vertices=tuple((float(r), float(c)) for r, c in corners))
         clean_box(box_around(shape.vertices), self._making.view(plane).shape)
         drawn = self._making.draft(plane).drawn
-        self._draw(plane, replace(drawn, shapes=(*drawn.shapes, shape)).with_one_area())
+        self.desk.draw(plane, replace(drawn, shapes=(*drawn.shapes, shape)).with_one_area())
 
     def predict(self) -> Prediction:
         """Ask the model for the object being made, wait, and show its mask as preview.
@@ -221,7 +224,7 @@ class Session:
         SamHQError
             If the image or the model cannot be used.
         """
-        shown = self._making.predict(self._plane())
+        shown = self._making.predict(self.desk.plane())
         self.changed.emit()
         return shown.prediction
 
@@ -233,7 +236,7 @@ class Session:
                 f"There is no candidate {index}: at present there are {count}, counted from 0. "
                 "Call predict() after adding prompts."
             )
-        self._desk.asker.choose(self._plane(), index)
+        self.desk.asker.choose(self.desk.plane(), index)
         self._making.show()
         self.changed.emit()
 
@@ -252,32 +255,32 @@ class Session:
         LayerError
             If the labels layer cannot take it. Nothing is changed then.
         """
-        plane = self._plane()
+        plane = self.desk.plane()
         draft = self._making.draft(plane)
         shown = self._making.fresh(plane) or self._making.predict(plane)
         label_id = self._ledger.commit(plane, draft, shown)
-        self._desk.asker.forget(plane)
-        self._desk.turn_to(plane, Draft())
+        self.desk.asker.forget(plane)
+        self.desk.turn_to(plane, Draft())
         return label_id
 
     def reject(self) -> None:
         """Give up the object being made; one that was reopened stays as it was committed."""
-        plane = self._plane()
+        plane = self.desk.plane()
         draft = self._making.draft(plane)
         if draft:
-            self._desk.asker.forget(plane)
-            self._desk.note(Rejected(plane, draft, Draft()))
+            self.desk.asker.forget(plane)
+            self.desk.note(Rejected(plane, draft, Draft()))
 
     def clear(self) -> None:
         """Remove all prompts of the object being made."""
-        plane = self._plane()
+        plane = self.desk.plane()
         if self._making.draft(plane).drawn:
-            self._desk.asker.forget(plane)
-            self._draw(plane, Drawn())
+            self.desk.asker.forget(plane)
+            self.desk.draw(plane, Drawn())
 
     def next_object(self) -> int | None:
         """Go on to the next object: commit what is being made if it has a mask, else reject it."""
-        if self._making.fresh(self._plane()) is not None:
+        if self._making.fresh(self.desk.plane()) is not None:
             return self.commit()
         self.reject()
         return None
@@ -286,18 +289,18 @@ class Session:
 
     def undo(self) -> bool:
         """Take back the last thing that was done; False if there is nothing left."""
-        self._plane()
+        self.desk.plane()
         event = self._ledger.undo()
         if event is not None:
-            self._desk.turn_to(event.plane, event.before)
+            self.desk.turn_to(event.plane, event.before)
         return event is not None
 
     def redo(self) -> bool:
         """Do again what was taken back last; False if there is nothing left."""
-        self._plane()
+        self.desk.plane()
         event = self._ledger.redo()
         if event is not None:
-            self._desk.turn_to(event.plane, event.after)
+            self.desk.turn_to(event.plane, event.after)
         return event is not None
 
     def reopen(self, label_id: int) -> None:
@@ -309,9 +312,9 @@ class Session:
             If it was not made in this session, or another object is being made in its plane.
         """
         record = self._ledger.records.get(label_id)
-        plane = record.plane if record is not None else self._plane()
+        plane = record.plane if record is not None else self.desk.plane()
         event = self._ledger.reopen(label_id, self._making.draft(plane))
-        self._desk.turn_to(event.plane, event.after)
+        self.desk.turn_to(event.plane, event.after)
 
     def delete(self, label_id: int) -> None:
         """Take an object out of the labels layer: its plane, or the present one if painted by hand.
@@ -322,25 +325,13 @@ class Session:
             If there is no such object.
         """
         record = self._ledger.records.get(label_id)
-        plane = record.plane if record is not None else self._plane()
+        plane = record.plane if record is not None else self.desk.plane()
         event = self._ledger.delete(label_id, plane, self._making.draft(plane))
-        self._desk.turn_to(event.plane, event.after)
-
-    def fetch(self) -> None:
-        """Download the model, where that waits for a yes; prompts are answered afterwards."""
-        self._desk.asker.fetch(then=self._desk.refresh)
+        self.desk.turn_to(event.plane, event.after)
 
     def close(self) -> None:
         """End the session: unfinished prompts and the preview go, the labels layer stays."""
-        self._desk.close()
-
-    def _plane(self) -> Plane:
-        self._desk.ensure_layers()
-        return self._making.plane()
-
-    def _draw(self, plane: Plane, drawn: Drawn) -> None:
-        before = self._making.draft(plane)
-        self._desk.note(PromptsChanged(plane, before, replace(before, drawn=drawn)))
+        self.desk.close()
 
 
 def annotate(

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_samhq.core.units import unit_factors
 from napari_samhq.errors import LayerError, PromptError, SamHQWarning
-from napari_samhq.session.frames import layer_transform
+from napari_samhq.session.frames import layer_shape, layer_transform
 from napari_samhq.session.watch import is_in
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_samhq.session.plane import Plane
+    from napari_samhq.session.prompting import Drawn
 
-__all__ = ["find_image", "images_of", "to_plane_rc"]
+__all__ = ["find_image", "images_of", "to_plane_rc", "within"]
 
 
 def images_of(viewer: ViewerModel) -> list[Image]:
@@ -128,6 +129,26 @@ def to_plane_rc(
         )
     array = array[finite]
     return _from_world(array, viewer, image, plane) if world else array
+
+
+def within(image: Image, drawn: dict[Plane, Drawn]) -> dict[Plane, Drawn]:
+    """Leave out, with a warning, what was drawn in planes that an image does not have."""
+    shape = layer_shape(image)
+    kept = {
+        plane: one
+        for plane, one in drawn.items()
+        if all(
+            0 <= place < shape[axis]
+            for axis, place in zip(plane.other_axes, plane.position, strict=True)
+        )
+    }
+    if len(kept) < len(drawn):
+        warnings.warn(
+            f"Prompts left out that lie in no plane of the image {image.name!r}.",
+            SamHQWarning,
+            stacklevel=2,
+        )
+    return kept
 
 
 def _from_world(
