@@ -81,20 +81,28 @@ def _install(staged: Path, out: Path) -> None:
         return
     aside = staged / "replaced"
     aside.mkdir()
-    moved: list[tuple[Path, Path]] = []
+    new_files = [entry for entry in staged.iterdir() if entry.is_file()]
+    done: list[Path] = []
     try:
-        for new in [entry for entry in staged.iterdir() if entry.is_file()]:
+        for new in new_files:
             old = out / new.name
             if old.exists():
-                moved.append((aside / new.name, old))
-                old.replace(aside / new.name)
-            else:
-                moved.append((new, old))
+                _second_name(old, aside / new.name)
             new.replace(old)
+            done.append(old)
     except OSError:
-        for back, place in reversed(moved):
-            if back.parent == aside and back.exists():
-                back.replace(place)
-            elif back.parent != aside and place.exists():
-                place.unlink()
+        for old in done:
+            kept = aside / old.name
+            if kept.exists():
+                kept.replace(old)
+            else:
+                old.unlink()
         raise
+
+
+def _second_name(file: Path, name: Path) -> None:
+    """Keep a file under a second name, as a copy where the file system has no links."""
+    try:
+        name.hardlink_to(file)
+    except OSError:
+        shutil.copy2(file, name)

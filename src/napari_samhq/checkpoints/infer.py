@@ -73,6 +73,7 @@ def infer_config(shapes: Shapes, source: str, *, original: bool = False) -> SamH
         )
     try:
         if has_tiny_vit(shapes):
+            original = True  # TinyViT was published in that layout only, whatever its names now
             vision: SamHQVisionConfig | TinyVitConfig = _tiny_vit(shapes)
         elif "vision_encoder.patch_embed.projection.weight" in shapes:
             vision = _vit(shapes, source, original)
