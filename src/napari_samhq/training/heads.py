@@ -38,6 +38,22 @@ def dense_targets(labels: Tensor) -> Tensor:
     return F.avg_pool2d(both, 2)
 
 
+def _distance(center_xy: Tensor, falloff: Tensor, size: torch.Size) -> Tensor:
+    """Squared distance (Q, h, w) of each cell from the query, in ellipses that the query asks for.
+
+    Convolutions see no places, so nothing else tells an object from its twin beside it; later the
+    decoder does, through its positional codes.
+    """
+    rows = torch.arange(size[0], device=center_xy.device)
+    cols = torch.arange(size[1], device=center_xy.device)
+    dy = ((rows[None] - center_xy[:, 1:]) / 8.0)[:, :, None]
+    dx = ((cols[None] - center_xy[:, :1]) / 8.0)[:, None, :]
+    along_y, along_x = F.softplus(falloff[:, :2]).unbind(1)
+    slant = 2 * torch.tanh(falloff[:, 2]) * torch.sqrt(along_x * along_y + 1e-6)
+    along_y, along_x, slant = (v[:, None, None] for v in (along_y, along_x, slant))
+    return along_y * dy**2 + along_x * dx**2 + slant * dy * dx
+
+
 class DenseHeads(nn.Module):
     """Heads for foreground, border and pixel queries.
 
@@ -55,7 +71,7 @@ class DenseHeads(nn.Module):
         self.query = nn.Sequential(
             nn.Linear(embedding_channels + hq_channels, 128),
             nn.GELU(),
-            nn.Linear(128, hq_channels + 1),
+            nn.Linear(128, hq_channels + 4),
         )
 
     def dense_loss(self, features: ImageFeatures, labels: Tensor, complete: Tensor) -> Tensor:
@@ -94,8 +110,9 @@ class DenseHeads(nn.Module):
             dim=1,
         )
         answer = self.query(content)
-        vector, bias = answer[:, :-1], answer[:, -1]
-        logits = torch.einsum("qc,qchw->qhw", vector, fine[image_index]) + bias[:, None, None]
+        vector, bias, falloff = answer.split([fine.shape[1], 1, 3], dim=1)
+        logits = torch.einsum("qc,qchw->qhw", vector, fine[image_index]) + bias[:, :, None]
+        logits = logits - _distance(at2, falloff, logits.shape[1:])
         logits = logits[:, None].float()
         loss = mask_loss(logits, target, box_weight(target)).mean()
         return loss, soft_iou(logits, target).mean().detach()

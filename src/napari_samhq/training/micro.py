@@ -57,10 +57,10 @@ images.
 """
 
 PHASES = (
-    Phase(0.14, BatchPlan(8, 128, 8), prompts=False, dense=1.0),
-    Phase(0.35, BatchPlan(8, 128, 4), rounds=2, dense=0.6),
-    Phase(0.55, BatchPlan(8, 128, 6), rounds=2, dense=0.4),
-    Phase(0.80, BatchPlan(6, 192, 6), rounds=2, dense=0.3),
+    Phase(0.30, BatchPlan(8, 128, 8, looks=0.5), prompts=False, dense=1.0),
+    Phase(0.45, BatchPlan(8, 128, 4, looks=0.5), rounds=2, dense=0.6),
+    Phase(0.62, BatchPlan(8, 128, 6, looks=0.7), rounds=2, dense=0.4),
+    Phase(0.82, BatchPlan(6, 192, 6), rounds=2, dense=0.3),
     Phase(0.95, BatchPlan(4, 256, 6), rounds=2, dense=0.2),
     Phase(1.00, BatchPlan(2, 448, 6), rounds=3, dense=0.2),
 )

@@ -34,11 +34,15 @@ background.
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Size of a batch: crops per batch, side of a crop in px, objects per crop at most."""
+    """Size of a batch: crops per batch, side of a crop in px, objects per crop at most.
+
+    ``looks`` is the share of crops whose look is randomised.
+    """
 
     crops: int = 8
     size: int = 128
     objects: int = 8
+    looks: float = 0.85
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class BatchMaker:
         index, ids, boxes = [], [], []
         while len(images) < plan.crops:
             item = self._draw(rng)
-            image, label = self._crop(rng, item, plan.size)
+            image, label = self._crop(rng, item, plan)
             chosen, box = choose_objects(rng, label, plan.objects)
             if not len(chosen):
                 continue
@@ -141,11 +145,12 @@ class BatchMaker:
         return stratum[int(rng.integers(len(stratum)))]
 
     def _crop(
-        self, rng: np.random.Generator, item: AnnotatedImage, size: int
+        self, rng: np.random.Generator, item: AnnotatedImage, plan: BatchPlan
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Cut a crop around a random object, at the scale of whole-image inference or of a window
         around the object.
         """
+        size = plan.size
         which = int(rng.integers(len(item.ids)))
         diameter = float(np.sqrt(item.areas[which] * 4 / np.pi))
         if rng.random() < 0.5:
@@ -162,7 +167,7 @@ class BatchMaker:
             extent = np.array(item.shape)
             center = np.where(extent > 2 * half, np.clip(center, half, extent - half), extent / 2)
         crop = crop_at(item, center, matrix, size)
-        return random_look(rng, crop.image, crop.valid, strength=0.85), crop.labels
+        return random_look(rng, crop.image, crop.valid, strength=plan.looks), crop.labels
 
 
 def choose_objects(
