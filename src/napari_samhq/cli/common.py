@@ -27,6 +27,7 @@ __all__ = [
     "PrecisionOption",
     "byte_progress",
     "load",
+    "progress_bar",
     "reported",
     "say",
 ]
@@ -96,17 +97,23 @@ def _show_warning(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
     say(f"Warning: {message}")
 
 
+def progress_bar(*args: Any, **options: Any) -> Any:
+    """Make a tqdm bar on stderr; in a log file it writes now and then only."""
+    from tqdm import tqdm
+
+    interval = 0.1 if sys.stderr.isatty() else 10
+    return tqdm(*args, file=sys.stderr, mininterval=interval, **options)
+
+
 @contextmanager
 def byte_progress(title: str) -> "Iterator[Callable[[int, int], None]]":
     """Show a bar on stderr for something that reports (bytes done, bytes in all)."""
-    from tqdm import tqdm
-
-    bar: tqdm[Any] | None = None
+    bar: Any = None
 
     def update(done: int, total: int) -> None:
         nonlocal bar
         if bar is None:
-            bar = tqdm(desc=title, total=total or None, unit="B", unit_scale=True, file=sys.stderr)
+            bar = progress_bar(desc=title, total=total or None, unit="B", unit_scale=True)
         bar.total = total or None
         bar.update(done - bar.n)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_samhq.cli.common import progress_bar
 from napari_samhq.errors import PromptError, SamHQWarning
 
 if TYPE_CHECKING:
@@ -77,8 +77,6 @@ def segment_prompts(
     SamHQWarning
         If objects were left out whose points lie outside of the image.
     """
-    from tqdm import tqdm
-
     from napari_samhq.inference.segment import LabelPainter
 
     start = time.perf_counter()
@@ -89,7 +87,7 @@ def segment_prompts(
     painter = LabelPainter(embedding.image_shape)
     scores: dict[int, float] = {}
     answers = predictor.iter_predict(embedding, list(usable.values()))
-    for index, prediction in tqdm(answers, "Objects", total=len(ids), file=sys.stderr, leave=False):
+    for index, prediction in progress_bar(answers, "Objects", total=len(ids), leave=False):
         painter.add(ids[index], prediction)
         scores[ids[index]] = prediction.score
     seconds = {"embed": embedded - start, "predict": time.perf_counter() - embedded}
