@@ -6,7 +6,7 @@ import os
 
 from ._transfer import CutAgain
 
-__all__ = ["endpoint", "failure_reason", "hub_errors", "may_pass", "offline"]
+__all__ = ["endpoint", "failure_reason", "hub_errors", "may_pass", "offline", "was_cut"]
 
 NO_HUB = (
     "what answered is not a Hugging Face hub; a login page of the network, a proxy, or "
@@ -67,8 +67,13 @@ def failure_reason(error: BaseException) -> str:
 def may_pass(error: BaseException) -> bool:
     """Tell whether the same request might succeed a little later."""
     status = _status(error)
-    if status is not None:
-        return status in _TRANSIENT
+    return status in _TRANSIENT if status is not None else was_cut(error)
+
+
+def was_cut(error: BaseException) -> bool:
+    """Tell whether a connection broke or fell silent, without an answer from the server."""
+    if isinstance(error, CutAgain) or _status(error) is not None:
+        return False
     kinds = {base.__name__ for link in _chain(error) for base in type(link).__mro__}
     return bool(kinds & {"TimeoutException", "NetworkError", "RemoteProtocolError"})
 

@@ -79,8 +79,10 @@ class Transfer:
         transfer = self
 
         class Meter(_Meter):
-            def __init__(self, *_args: Any, total: int | None = None, **_settings: Any) -> None:
-                super().__init__(transfer, total)
+            def __init__(
+                self, *_: Any, total: int | None = None, initial: int = 0, **_settings: Any
+            ) -> None:
+                super().__init__(transfer, total, initial)
 
         return Meter
 
@@ -114,12 +116,12 @@ class _Meter:
     Having ``update_transfer`` tells its Xet downloader to use one bar for both of its counts.
     """
 
-    def __init__(self, transfer: Transfer, total: int | None) -> None:
+    def __init__(self, transfer: Transfer, total: int | None, initial: int) -> None:
         self._transfer = transfer
         self.total = total or transfer.total
-        self.n = 0
+        self.n = initial
         transfer.total = self.total
-        transfer.done = 0
+        transfer.done = initial
 
     def __enter__(self) -> Self:
         return self

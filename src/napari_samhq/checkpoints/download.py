@@ -279,19 +279,25 @@ def _receive(model: ModelInfo, target: Path, incoming: Path, transfer: Transfer)
 
     assert model.repository is not None
     assert model.filename is not None
-    try:
-        return Path(
-            hf_hub_download(
-                model.repository,
-                model.filename,
-                revision=model.revision,
-                endpoint=_hub.endpoint(),
-                local_dir=incoming,
-                tqdm_class=transfer.meter(),
+    for attempt in range(_ATTEMPTS):
+        try:
+            return Path(
+                hf_hub_download(
+                    model.repository,
+                    model.filename,
+                    revision=model.revision,
+                    endpoint=_hub.endpoint(),
+                    local_dir=incoming,
+                    tqdm_class=transfer.meter(),
+                )
             )
-        )
-    except _hub.hub_errors() as error:
-        raise _failed(model, target, _hub.failure_reason(error)) from error
+        except _hub.hub_errors() as error:
+            # Newer hub libraries go on after a cut by themselves, older ones when asked again.
+            if attempt == _ATTEMPTS - 1 or not _hub.was_cut(error):
+                raise _failed(model, target, _hub.failure_reason(error)) from error
+        transfer.alive()
+        transfer.wait(_FIRST_WAIT_SECONDS)
+    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def _published_checksum(
