@@ -71,6 +71,7 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     Examples
     --------
     >>> import tempfile, torch
+    >>> from napari_samhq.model.serialization import write_tensors
     >>> folder = tempfile.TemporaryDirectory()
     >>> file = Path(folder.name) / "model.safetensors"
     >>> write_tensors(file, {"bias": torch.ones(2)})
