@@ -153,10 +153,11 @@ def test_finite_values_between_the_sampled_ones_count(monkeypatch):
 def test_a_constant_image_is_black_with_one_warning(image):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        rgb8 = to_rgb8(image)
+        rgb8, limits = rgb8_and_limits(image)
     assert [w.category for w in caught] == [SamHQWarning]
     assert "no contrast" in str(caught[0].message)
     assert not rgb8.any()
+    assert not to_rgb8(image, contrast_limits=limits).any()
 
 
 def test_constant_8bit_colour_stays_but_warns():

@@ -116,7 +116,9 @@ def rgb8_and_limits(
         return np.array(pixels, order="C"), None
     low, high = _limits(pixels, contrast_limits)
     if low == high:
-        return np.zeros((*pixels.shape[:2], 3), dtype=np.uint8), (float(low), float(high))
+        low = float(low)
+        high = max(low + 1, float(np.nextafter(low, np.inf)))  # limits that can be passed again
+        return np.zeros((*pixels.shape[:2], 3), dtype=np.uint8), (low, high)
     return _mapped(pixels, low, high), (float(low), float(high))
 
 
