@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 _TABLES = ("rel_pos", "pos_embed", "attention_biases")
 _EMBEDDINGS = (

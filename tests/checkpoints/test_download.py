@@ -85,7 +85,7 @@ def test_an_exception_from_progress_ends_a_slow_transfer_at_once(hub):
     began = time.monotonic()
     with pytest.raises(Cancelled):
         fetch("vit_tiny", progress=cancel)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert not target().exists()
 
 
@@ -168,7 +168,7 @@ def test_trouble_ends_with_manual_steps(hub, monkeypatch, fresh_session, trouble
     began = time.monotonic()
     with pytest.raises(DownloadError) as caught:
         fetch("vit_tiny")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     message = str(caught.value)
     info = model_info("vit_tiny")
     url = f"{os.environ['HF_ENDPOINT']}/{info.repository}/resolve/{info.revision}/{info.filename}"
