@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from fakes import FakePredictor
 from napari_samhq import checkpoints, errors
 from napari_samhq.cli import app, viewer
 from napari_samhq.io.images import read_image
+
+if TYPE_CHECKING:
+    from napari_samhq.model import SamHQModel
 
 SAMPLE = Path(checkpoints.__file__).parents[1] / "data"
 
@@ -144,6 +148,18 @@ def test_a_failure_after_an_earlier_success_keeps_the_earlier_file(
     assert failed.stderr.endswith("Error: The device is full. Use --device cpu.\n")
     assert output.read_bytes() == before
     assert run(*arguments, "--overwrite").exit_code == 0
+
+
+def test_a_model_in_a_folder_is_used(
+    tiny_network: SamHQModel, image: Path, boxes: Path, tmp_path: Path
+) -> None:
+    tiny_network.save_pretrained(tmp_path / "tiny")
+    result = run("segment", image, "-o", tmp_path / "labels.tif", "--boxes", boxes,
+                 "--model", tmp_path / "tiny", "--device", "cpu", "--json")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert (summary["model"], summary["device"]) == ("tiny", "cpu")
+    assert read_image(tmp_path / "labels.tif").shape == (40, 60)
 
 
 # -------------------------------------------------------------------------- errors and exit status
@@ -380,6 +396,24 @@ def test_help_and_lists_need_no_torch(arguments: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_FM_55_the_command_line_works_without_napari_and_qt(
+    tiny_network: SamHQModel, image: Path, boxes: Path, tmp_path: Path
+) -> None:
+    tiny_network.save_pretrained(tmp_path / "tiny")
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['napari', 'qtpy', 'PyQt6', 'PySide6', 'superqt']))\n"
+        "from napari_samhq.cli import main; main()"
+    )
+    words = ["segment", image, "-o", tmp_path / "l.tif", "--boxes", boxes, "--model", "tiny"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "l.tif").is_file()
 
 
 def test_the_installed_script_answers() -> None:
