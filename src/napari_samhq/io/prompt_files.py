@@ -104,7 +104,7 @@ def read_boxes_csv(path: str | Path) -> dict[int, Prompt]:
     >>> from importlib.resources import files
     >>> boxes = read_boxes_csv(files("napari_samhq") / "data" / "nuclei_boxes.csv")
     >>> len(boxes), boxes[1].box.tolist()
-    (97, [0.0, 236.0, 21.0, 263.0])
+    (97, [0.0, 232.0, 22.0, 261.0])
     """
     path = Path(path)
     rows = enumerate(_rows(path, _BOX, ()), start=1)
