@@ -1,9 +1,14 @@
 """Aligned start: weights that look at the prompt's place from the first step.
 
 A two-way transformer started at random does not find the prompt for a long time. Here the query and
-key projections of the attentions between tokens and image begin as the same scaled orthogonal
-matrix, so that the product of two positional codes peaks where they are of the same place; and the
-first self-attention begins as an average that hands each output token the codes of the prompt.
+key projections of every attention begin as the same scaled orthogonal matrix, so that the product
+of two positional codes peaks where they are of the same place, and value and output projections
+begin as a matrix and its transpose, so that what is looked at is passed on.
+
+Tokens must differ from each other in this start. An image place near the prompt then looks at
+another token than a place far away, and learns from the first step where the prompt is; if all
+tokens were alike (say, averages of all), the image would receive the same everywhere, and nothing
+moves for hundreds of steps.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from napari_samhq.model import SamHQModel
+    from napari_samhq.model.transformer import Attention
 
 __all__ = ["aligned_start", "positional_table"]
 
@@ -37,54 +43,48 @@ def _orthogonal(rows: int, cols: int, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def aligned_start(
-    model: SamHQModel,
-    seed: int = 0,
-    gain: float = 6.0,
-    content: float = 0.3,
-    token_deviation: float = 0.1,
-) -> None:
+def aligned_start(model: SamHQModel, seed: int = 0) -> None:
     """Start the decoder of a model aligned, in place.
 
     Parameters
     ----------
     model : SamHQModel
     seed : int
-    gain : float
-        Factor on the product of query and key.
-    content : float
-        Size at which the image embedding's entries begin, those of the positional codes being about
-        0.7.
-    token_deviation : float
-        Standard deviation of the learned tokens, small against the positional codes (whose entries
-        are sines).
     """
     generator = torch.Generator().manual_seed(seed)
-    # Contents would outshout the places in the keys if the embedding began at unit size.
-    model.vision_encoder.neck[-1].weight.fill_(content)
-    embedding = model.shared_image_embedding
-    table = embedding.positional_embedding
+    # Contents would outshout the places in the keys if the embedding began at unit size; the
+    # entries of the positional codes are about 0.7.
+    model.vision_encoder.neck[-1].weight.fill_(0.3)
+    table = model.shared_image_embedding.positional_embedding
     table.copy_(positional_table(table.shape[1], generator))
     transformer = model.mask_decoder.transformer
-    crossings = [transformer.final_attn_token_to_image]
+    _align(transformer.final_attn_token_to_image, generator, gain=6.0)
     for layer in transformer.layers:
-        crossings += [layer.cross_attn_token_to_image, layer.cross_attn_image_to_token]
-    for attention in crossings:
-        inner, width = attention.q_proj.weight.shape
-        shared = _orthogonal(inner, width, generator) * math.sqrt(gain)
-        attention.q_proj.weight.copy_(shared)
-        attention.k_proj.weight.copy_(shared)
-        nn.init.zeros_(attention.q_proj.bias)
-        nn.init.zeros_(attention.k_proj.bias)
-    first = transformer.layers[0].self_attn
-    width = first.v_proj.weight.shape[0]
-    turn = _orthogonal(width, width, generator)
-    first.v_proj.weight.copy_(turn)
-    first.out_proj.weight.copy_(turn.T)
-    nn.init.zeros_(first.v_proj.bias)
-    nn.init.zeros_(first.out_proj.bias)
-    first.q_proj.weight.mul_(0.1)  # begins as a plain average of all tokens
-    for module in (model.prompt_encoder, model.mask_decoder):
-        for part in module.modules():
-            if isinstance(part, nn.Embedding):
-                nn.init.normal_(part.weight, std=token_deviation, generator=generator)
+        _align(layer.cross_attn_token_to_image, generator, gain=6.0, passing=2.0)
+        _align(layer.cross_attn_image_to_token, generator, gain=6.0, passing=2.0)
+        _align(layer.self_attn, generator, gain=3.0, passing=1.0)
+    decoder = model.mask_decoder
+    for token in (decoder.iou_token, decoder.mask_tokens, decoder.hq_token):
+        nn.init.normal_(token.weight, std=0.7, generator=generator)
+    for part in model.prompt_encoder.modules():
+        if isinstance(part, nn.Embedding):
+            nn.init.normal_(part.weight, std=0.4, generator=generator)
+
+
+def _align(
+    attention: Attention, generator: torch.Generator, gain: float, passing: float | None = None
+) -> None:
+    """Align one attention: ``gain`` on the product of query and key, ``passing`` on the product of
+    value and output projection (left as it is where None).
+    """
+    inner, width = attention.q_proj.weight.shape
+    shared = _orthogonal(inner, width, generator) * math.sqrt(gain)
+    for projection in (attention.q_proj, attention.k_proj):
+        projection.weight.copy_(shared)
+        nn.init.zeros_(projection.bias)
+    if passing is not None:
+        turn = _orthogonal(inner, width, generator) * math.sqrt(passing)
+        attention.v_proj.weight.copy_(turn)
+        attention.out_proj.weight.copy_(turn.T)
+        nn.init.zeros_(attention.v_proj.bias)
+        nn.init.zeros_(attention.out_proj.bias)
