@@ -63,7 +63,7 @@ class Predictor:
     Notes
     -----
     The same call gives the same result, bit by bit, on the same device. Prompts answered together
-    (`predict_many`) or alone differ by rounding only, below 1e-4 in the logits.
+    (`predict_many`) or alone differ by rounding only (below 1e-4 in trained models).
 
     Examples
     --------
