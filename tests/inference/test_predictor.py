@@ -442,7 +442,7 @@ def test_when_memory_runs_out_for_one_prompt_or_an_image(
     with pytest.raises(OutOfMemoryError, match="answering a prompt"):
         predictor.predict(embedding, [[3, 4]])
     monkeypatch.undo()
-    monkeypatch.setattr("napari_samhq.inference.predictor.upscale_logits", _failing(1, error, None))
+    monkeypatch.setattr(_decoding, "upscale_logits", _failing(1, error, None))
     with pytest.raises(OutOfMemoryError, match="enlarging a mask"):
         predictor.predict(embedding, [[3, 4]])
     monkeypatch.setattr(Predictor, "_encode", _failing(1, error, None))

@@ -12,7 +12,12 @@ from PIL import Image
 
 from napari_samhq.core.geometry import rc_to_model_xy
 from napari_samhq.errors import OutOfMemoryError
-from napari_samhq.model.image_processor import MASK_PROMPT_LOGIT
+from napari_samhq.inference.prediction import Prediction
+from napari_samhq.model.image_processor import (
+    MASK_PROMPT_LOGIT,
+    MASK_THRESHOLD,
+    upscale_logits,
+)
 from napari_samhq.model.sam_hq import ImageFeatures
 
 if TYPE_CHECKING:
@@ -140,6 +145,39 @@ def chosen_masks(decoded: DecodedMasks, *, multimask: bool, hq_only: bool) -> tu
     else:
         scores, sam = decoded.scores[:, :1], decoded.sam_logits[:, :1]
     return (decoded.hq_logits.expand_as(sam) if hq_only else sam + decoded.hq_logits), scores
+
+
+@torch.inference_mode()
+def enlarged(embedding: ImageEmbedding, logits: Tensor, scores: Tensor) -> Prediction:
+    """Bring the answer to one prompt to the image's size.
+
+    Parameters
+    ----------
+    embedding : ImageEmbedding
+    logits : Tensor of shape (M, h, w)
+        Low-res logits, best first.
+    scores : Tensor of shape (M,)
+
+    Returns
+    -------
+    Prediction
+        Over the whole image.
+    """
+    height, width = embedding.image_shape
+    masks = np.empty((len(logits), height, width), dtype=np.bool_)
+    with guarding_memory("enlarging a mask", logits.device):
+        for mask, low_res in zip(masks, logits, strict=True):  # one at a time, for memory
+            full = upscale_logits(
+                low_res[None], embedding.input_shape, (height, width), embedding.input_size
+            )
+            mask[:] = (full[0] > MASK_THRESHOLD).cpu().numpy()
+    return Prediction(
+        masks=masks,
+        scores=scores.cpu().numpy(),
+        low_res_logits=logits.cpu().numpy().copy(),
+        best=0,
+        region=(slice(0, height), slice(0, width)),
+    )
 
 
 def grouped(prompts: Sequence[Prompt], longest: int) -> Iterator[list[int]]:

@@ -15,6 +15,7 @@ from napari_samhq.inference._decoding import (
     chosen_masks,
     chunk_length,
     decode,
+    enlarged,
     free_memory,
     grouped,
     guarding_memory,
@@ -23,12 +24,7 @@ from napari_samhq.inference._decoding import (
 )
 from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.prediction import Prediction, SupportsPrediction
-from napari_samhq.model.image_processor import (
-    MASK_THRESHOLD,
-    pixel_values,
-    resized_shape,
-    upscale_logits,
-)
+from napari_samhq.model.image_processor import pixel_values, resized_shape
 from napari_samhq.model.sam_hq import SamHQModel
 
 if TYPE_CHECKING:
@@ -310,7 +306,7 @@ class Predictor:
                 embedding, [prompts[i] for i in indices], multimask, hq_only
             )
             for index, low_res_logits, score in zip(indices, logits, scores, strict=True):
-                yield index, self._prediction(embedding, low_res_logits, score)
+                yield index, enlarged(embedding, low_res_logits, score)
 
     def _decode_or_halve(
         self, embedding: ImageEmbedding, prompts: list[Prompt], multimask: bool, hq_only: bool
@@ -356,25 +352,6 @@ class Predictor:
     ) -> tuple[Tensor, Tensor]:
         decoded = decode(self._network, embedding, prompts, self._low_res_size)
         return chosen_masks(decoded, multimask=multimask, hq_only=hq_only)
-
-    @torch.inference_mode()
-    def _prediction(self, embedding: ImageEmbedding, logits: Tensor, scores: Tensor) -> Prediction:
-        """Enlarge the low-res logits (M, h, w) of one prompt."""
-        height, width = embedding.image_shape
-        masks = np.empty((len(logits), height, width), dtype=np.bool_)
-        with guarding_memory("enlarging a mask", self.device):
-            for mask, low_res in zip(masks, logits, strict=True):  # one at a time, for memory
-                full = upscale_logits(
-                    low_res[None], embedding.input_shape, (height, width), embedding.input_size
-                )
-                mask[:] = (full[0] > MASK_THRESHOLD).cpu().numpy()
-        return Prediction(
-            masks=masks,
-            scores=scores.cpu().numpy(),
-            low_res_logits=logits.cpu().numpy().copy(),
-            best=0,
-            region=(slice(0, height), slice(0, width)),
-        )
 
 
 def _cleaned(prompt: Prompt, image_shape: tuple[int, int], index: int, count: int) -> Prompt:
