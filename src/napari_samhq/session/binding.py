@@ -91,6 +91,7 @@ class PromptLayers:
         self._on_change = on_change
         self._silent = False
         self._flipped = False  # the modifier key was held at the last press
+        self._told: Any = np.zeros(0, dtype=bool)  # the polarities that `on_change` was about
         points.events.data.connect(self._points_changed)
         points.events.features.connect(self._polarity_changed)
         points.mouse_drag_callbacks.append(self._note_modifier)
@@ -169,13 +170,16 @@ class PromptLayers:
         return np.array(features[_POLARITY] != _NEGATIVE, dtype=bool)
 
     def _set_polarities(self, positive: Any) -> None:
-        if not len(positive):
-            return
-        features = self.points.features.copy()
-        features[_POLARITY] = np.where(positive, _POSITIVE, _NEGATIVE)
+        # Setting either costs a redraw of all points, so only what differs.
+        symbols = [_SYMBOLS[bool(value)] for value in positive]
         with self._silence():
-            self.points.features = features
-            self.points.symbol = [_SYMBOLS[bool(value)] for value in positive]
+            if not np.array_equal(positive, self._polarities()):
+                features = self.points.features.copy()
+                features[_POLARITY] = np.where(positive, _POSITIVE, _NEGATIVE)
+                self.points.features = features
+            if symbols != [str(symbol) for symbol in self.points.symbol]:
+                self.points.symbol = symbols
+        self._told = np.array(positive)
 
     def _note_modifier(self, _layer: Any, event: Any) -> None:
         self._flipped = "Shift" in event.modifiers
@@ -189,11 +193,13 @@ class PromptLayers:
             positive[new] = self.positive != self._flipped
             self._flipped = False
             self._set_polarities(positive)
+        self._told = self._polarities()
         self._on_change()
 
     def _polarity_changed(self, _event: Any) -> None:
-        if not self._silent:
-            self._set_polarities(self._polarities())
+        positive = self._polarities()
+        if not self._silent and not np.array_equal(positive, self._told):
+            self._set_polarities(positive)
             self._on_change()
 
     def _shapes_changed(self, event: Any) -> None:

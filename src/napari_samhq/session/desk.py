@@ -71,7 +71,13 @@ class Desk:
         self.preview = Preview(image)
         self.asker = Asker(engine, runner, model, may_fetch=may_fetch, changed=self._show)
         self.making = Making(
-            viewer, image, self.prompts, self.preview, self.asker, self.ledger.new_label_id
+            viewer,
+            image,
+            self.prompts,
+            self.preview,
+            self.asker,
+            self.ledger.new_label_id,
+            labels.get_color,
         )
         self._paused = False
         self._temporary: tuple[Layer, ...] = (

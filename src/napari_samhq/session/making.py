@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_samhq.errors import LayerError, PromptError, SamHQError
 from napari_samhq.session.journal import Draft
@@ -43,6 +43,8 @@ class Making:
         Gets the masks.
     new_label_id : callable
         Tells the label id that a new object would get.
+    color_of : callable
+        Tells the colour of a label id.
     """
 
     def __init__(
@@ -53,11 +55,12 @@ class Making:
         preview: Preview,
         asker: Asker,
         new_label_id: Callable[[], int],
+        color_of: Callable[[int], Any],
     ) -> None:
         self.prompts, self.preview, self.asker = prompts, preview, asker
         self.generation = 0  # of the image's data
         self._viewer, self._image = viewer, image
-        self._new_label_id = new_label_id
+        self._new_label_id, self._color_of = new_label_id, color_of
         self._drafts: dict[Plane, Draft] = {}
 
     def plane(self) -> Plane:
@@ -71,6 +74,10 @@ class Making:
     def label_id(self, plane: Plane) -> int:
         """Tell the label id that the object being made has, or will get."""
         return self.draft(plane).label_id or self._new_label_id()
+
+    def color(self, plane: Plane) -> tuple[float, ...]:
+        """Tell the colour of the object being made: red, green, blue, alpha, from 0 to 1."""
+        return tuple(float(part) for part in self._color_of(self.label_id(plane)))
 
     def put(self, plane: Plane, draft: Draft) -> None:
         """Replace the object being made in a plane, in the layers too."""
@@ -164,7 +171,7 @@ class Making:
         if shown is None:
             self.preview.hide()
             return
-        self.preview.show(plane, shown.mask, shown.prediction.region, self.label_id(plane))
+        self.preview.show(plane, shown.mask, shown.prediction.region, self.color(plane))
         if self.fresh(plane) is None:
             self.preview.dim()
 

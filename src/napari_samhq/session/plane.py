@@ -109,8 +109,8 @@ def current_plane(viewer: ViewerModel, layer: Image) -> Plane:
     """
     if viewer.dims.ndisplay != 2:
         raise LayerError(
-            "The display is 3-D, where a click has no single plane. Switch to 2-D with the cube "
-            "button at the bottom left."
+            "The display is 3-D, where a click has no plane. Switch to 2-D with the cube button at "
+            "the bottom left."
         )
     surplus = viewer.dims.ndim - layer.ndim
     axes = sorted(axis - surplus for axis in viewer.dims.displayed)

@@ -9,6 +9,8 @@ import numpy as np
 from napari_samhq.session.frames import offset_translate, placement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.layers import Image, Labels
     from numpy.typing import NDArray
 
@@ -16,12 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Preview"]
 
-_CONTOUR_PX = 2
+_LINE_PX = 2
+_HALO, _LINE = 1, 2
 _OPACITY, _OPACITY_WHILE_WAITING = 1.0, 0.45
 
 
 class Preview:
     """A labels layer that shows one mask by its outline, in the colour that its label will have.
+
+    A white halo keeps dark colours visible on dark images.
 
     Parameters
     ----------
@@ -39,6 +44,7 @@ class Preview:
         from napari.layers import Labels
 
         self._image = image
+        self._color: tuple[float, ...] = ()
         self.layer: Labels = Labels(
             self._nothing(), name=f"{image.name} preview", opacity=_OPACITY, **placement(image)
         )
@@ -49,7 +55,7 @@ class Preview:
         plane: Plane,
         mask: NDArray[np.bool_],
         region: tuple[slice, slice],
-        label_id: int,
+        color: Sequence[float],
     ) -> None:
         """Show a mask.
 
@@ -61,8 +67,8 @@ class Preview:
             The mask.
         region : pair of slices
             Rows and columns of the plane that it covers.
-        label_id : int
-            What it will be; decides the colour.
+        color : sequence of floats
+            Red, green, blue and alpha, from 0 to 1: that of the label that it will be.
         """
         rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
@@ -72,8 +78,9 @@ class Preview:
         start_rc = [(region[0].start or 0) + rows[0], (region[1].start or 0) + cols[0]]
         shape = np.ones(plane.ndim, dtype=int)
         shape[list(plane.axes)] = crop.shape
+        self._paint(color)
         self._set(
-            (_outline(crop) * np.int32(label_id)).reshape(shape),
+            _outline(crop).reshape(shape),
             offset_translate(self._image, plane.lift([start_rc])[0]),
         )
         self.layer.opacity = _OPACITY
@@ -87,10 +94,19 @@ class Preview:
         """Show that the mask is about to be replaced."""
         self.layer.opacity = _OPACITY_WHILE_WAITING
 
-    def _nothing(self) -> NDArray[np.int32]:
-        return np.zeros((1,) * self._image.ndim, dtype=np.int32)
+    def _paint(self, color: Sequence[float]) -> None:
+        from napari.utils.colormaps import DirectLabelColormap
 
-    def _set(self, data: NDArray[np.int32], translate: NDArray[np.float64]) -> None:
+        if tuple(color) != self._color:
+            self._color = tuple(color)
+            self.layer.colormap = DirectLabelColormap(
+                color_dict={_HALO: "white", _LINE: np.asarray(color), None: "transparent"}
+            )
+
+    def _nothing(self) -> NDArray[np.uint8]:
+        return np.zeros((1,) * self._image.ndim, dtype=np.uint8)
+
+    def _set(self, data: NDArray[np.uint8], translate: NDArray[np.float64]) -> None:
         # Small data first at a wrong place would for a moment enlarge the extent of all layers,
         # and the sliders with it; nothing is drawn in between, so shrink, move, then fill.
         self.layer.data = self._nothing()
@@ -98,9 +114,11 @@ class Preview:
         self.layer.data = data
 
 
-def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Keep the pixels of a mask that lie near its border."""
+def _outline(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Mark the pixels near the border of a mask: the first ring as halo, the next ones as line."""
     from scipy import ndimage
 
-    inner: NDArray[np.bool_] = ndimage.binary_erosion(mask, iterations=_CONTOUR_PX)
-    return mask & ~inner
+    within = np.pad(mask, 1)  # the rim of the crop is a border too
+    first = ndimage.binary_erosion(within)
+    inner = ndimage.binary_erosion(first, iterations=_LINE_PX)
+    return np.where(first, _LINE * ~inner, _HALO * within).astype(np.uint8)[1:-1, 1:-1]

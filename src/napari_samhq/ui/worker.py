@@ -1,0 +1,166 @@
+"""The one thread that works: it owns the model, and touches neither layers nor widgets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
+
+from napari_samhq.errors import Cancelled
+from napari_samhq.session.runner import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_samhq.session.runner import Job
+
+__all__ = ["ThreadRunner"]
+
+_REPORT_EVERY_S = 0.05
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """A job on its way: what came of it, and whether anybody still wants to know."""
+
+    job: Job
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
+    awaited: bool = False
+    result: Any = None
+    error: Exception | None = None
+
+
+class ThreadRunner(QObject):
+    """Does jobs one after the other in a thread, and hands over their results in this one.
+
+    Of each kind at most one job waits: a newer one takes its place. Jobs of a lower rank go first,
+    so a click goes before background work.
+
+    Notes
+    -----
+    A cancelled job is over at once for who asked; the thread leaves it at its next report.
+    """
+
+    inline = False
+    _happened = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._waiting: list[_Ticket] = []
+        self._running: _Ticket | None = None
+        self._closed = False
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._happened.connect(self._hand_over, Qt.ConnectionType.QueuedConnection)
+
+    def submit(self, job: Job) -> None:
+        """Do the job as soon as its turn comes."""
+        self._queue(_Ticket(job))
+
+    def wait(self, job: Job) -> Any:
+        """Do the job, and hold this thread until it is done."""
+        ticket = _Ticket(job, awaited=True)
+        self._queue(ticket)
+        ticket.finished.wait()
+        if ticket.error is not None:
+            raise ticket.error
+        job.done(ticket.result)
+        return ticket.result
+
+    def later(self, action: Callable[[], None]) -> None:
+        """Do a small thing in this thread, once the present event is over."""
+        QTimer.singleShot(0, action)
+
+    def cancel(self) -> None:
+        """Stop the present job, and forget those that wait."""
+        with self._condition:
+            tickets, self._waiting = self._waiting, []
+            if self._running is not None:
+                tickets.insert(0, self._running)
+            for ticket in tickets:
+                ticket.cancelled.set()
+        for ticket in tickets:
+            ticket.job.failed(Cancelled("The user stopped the work."))
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """End the thread; the present job is left at its next report."""
+        with self._condition:
+            self._closed = True
+            for ticket in self._waiting:
+                ticket.error = Cancelled("The window was closed.")
+                ticket.finished.set()
+            self._waiting.clear()
+            self._condition.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _queue(self, ticket: _Ticket) -> None:
+        with self._condition:
+            if self._closed:
+                raise Cancelled("The dock is closed. Open it again.")
+            self._waiting = [one for one in self._waiting if one.job.kind != ticket.job.kind]
+            self._waiting.append(ticket)
+            self._waiting.sort(key=lambda one: one.job.rank)
+            if self._thread is None:
+                # A daemon, so that a job that never reports cannot keep Python from ending.
+                self._thread = threading.Thread(target=self._work, name="samhq", daemon=True)
+                self._thread.start()
+            self._condition.notify()
+
+    def _work(self) -> None:
+        """Take tickets until closed. Runs in the thread."""
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._waiting or self._closed)
+                if self._closed:
+                    return
+                ticket = self._running = self._waiting.pop(0)
+            try:
+                ticket.result = ticket.job.work(self._reporter(ticket))
+            except Exception as error:  # noqa: BLE001  # handed over and raised there
+                ticket.error = error
+            with self._condition:
+                self._running = None
+            ticket.finished.set()
+            self._tell(ticket, None)
+
+    def _reporter(self, ticket: _Ticket) -> Callable[[Progress], None]:
+        last = Progress("")
+        told_at = 0.0
+
+        def report(progress: Progress) -> None:
+            nonlocal last, told_at
+            if ticket.cancelled.is_set() or self._closed:
+                raise Cancelled("The user stopped the work.")
+            now = time.monotonic()
+            if progress.stage != last.stage or now - told_at > _REPORT_EVERY_S:
+                last, told_at = progress, now
+                self._tell(ticket, progress)
+
+        return report
+
+    def _tell(self, ticket: _Ticket, progress: Progress | None) -> None:
+        with self._condition:  # not while the receiver is being taken down
+            if not self._closed:
+                self._happened.emit((ticket, progress))
+
+    def _hand_over(self, happening: tuple[_Ticket, Progress | None]) -> None:
+        """Give a job its progress or its outcome. Runs in the thread that made this object."""
+        ticket, progress = happening
+        if self._closed or ticket.cancelled.is_set() or ticket.awaited:
+            return
+        if progress is not None:
+            ticket.job.progress(progress)
+        elif ticket.error is not None:
+            ticket.job.failed(ticket.error)
+        else:
+            ticket.job.done(ticket.result)
