@@ -229,3 +229,24 @@ def test_other_configurations_are_refused(tmp_path, text, words):
 def test_unknown_encoder():
     with pytest.raises(CheckpointError, match="'swin'"):
         SamHQConfig(vision_config={"model_type": "swin"})
+
+
+def test_several_masks_alone_on_one_image():
+    model = build(CONV)
+    masks = torch.randn(3, 1, 32, 32)
+    with torch.inference_mode():
+        features = model.encode_image(PIXELS[:1])
+        together = model.decode(features, mask_logits=masks)
+        for i in range(3):
+            alone = model.decode(features, mask_logits=masks[i : i + 1])
+            assert torch.allclose(together.sam_logits[i], alone.sam_logits[0], atol=1e-4)
+
+
+def test_a_half_precision_encoder_feeds_a_full_precision_decoder():
+    model = build(VIT)
+    with torch.inference_mode():
+        whole = model.encode_image(PIXELS)
+        model.vision_encoder.to(torch.bfloat16)
+        half = model.encode_image(PIXELS.to(torch.bfloat16))
+    assert half.image_embedding.dtype == half.hq_features.dtype == torch.float32
+    assert (half.image_embedding - whole.image_embedding).abs().max() < 0.2

@@ -74,9 +74,6 @@ def decode(
         ]
         masks = torch.stack(logits)[:, None].to(device)
     features = ImageFeatures(embedding.image_embedding[None], embedding.hq_features[None])
-    if points is None and boxes is None:
-        # Without points and boxes the number of prompts shows in the number of images only.
-        features = ImageFeatures(*(f.expand(len(prompts), -1, -1, -1) for f in features))
     return network.decode(
         features, points_xy=points, point_labels=labels, boxes_xy=boxes, mask_logits=masks
     )

@@ -331,13 +331,9 @@ class Predictor:
     @torch.inference_mode()
     def _encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode (3, S, S) in the precision of the encoder, the HQ features in that of the rest."""
-        network = self._network
-        weight = next(network.vision_encoder.parameters())
-        encoded = network.vision_encoder(pixels[None].to(weight.device, weight.dtype))
-        image_embedding = encoded.image_embedding.float()
-        hq_features = network.mask_decoder.hq_features(
-            image_embedding, encoded.intermediate[0].float()
-        )
+        weight = next(self._network.vision_encoder.parameters())
+        pixels = pixels[None].to(weight.device, weight.dtype)
+        image_embedding, hq_features = self._network.encode_image(pixels)
         if not torch.isfinite(hq_features).all():
             raise ModelError(
                 f"The image encoder of {self._name!r} gave NaN or infinite values in "

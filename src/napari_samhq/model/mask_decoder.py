@@ -99,10 +99,10 @@ class MaskDecoder(nn.Module):
         hq_features : Tensor of shape (B, C / 8, 4h, 4w)
         image_places : Tensor of shape (1 or P, C, h, w)
         sparse : Tensor of shape (P, N, C) or None
-            Tokens of points and boxes; None for B prompts without any.
+            Tokens of points and boxes; None for prompts of masks alone, or of nothing.
         dense : Tensor of shape (1 or P, C, h, w)
         """
-        prompts = len(image_embedding) if sparse is None else len(sparse)
+        prompts = max(len(image_embedding), len(dense)) if sparse is None else len(sparse)
         per_image = prompts // len(image_embedding)
         image = image_embedding.repeat_interleave(per_image, dim=0) + dense
         tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight, self.hq_token.weight])

@@ -249,7 +249,10 @@ class SamHQModel(Pretrained):
         return output if return_dict else output.to_tuple()
 
     def _features(self, image_embedding: Tensor, intermediate: list[Tensor]) -> ImageFeatures:
-        fused = self.mask_decoder.hq_features(image_embedding, intermediate[0])
+        # The encoder may run in half precision; what follows is small and stays in its own.
+        dtype = self.mask_decoder.mask_tokens.weight.dtype
+        image_embedding, early = image_embedding.to(dtype), intermediate[0].to(dtype)
+        fused = self.mask_decoder.hq_features(image_embedding, early)
         return ImageFeatures(image_embedding, fused)
 
     @staticmethod
