@@ -84,6 +84,36 @@ def test_a_plane_of_a_stack_is_chosen_by_its_indices(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "stack.tif", plane=(0, -1)), STACK[0, 3])
 
 
+def test_of_a_tiff_stack_only_the_plane_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", STACK, photometric="minisblack")
+    pages = []
+    read = tifffile.TiffPageSeries.asarray
+    monkeypatch.setattr(
+        tifffile.TiffPageSeries,
+        "asarray",
+        lambda self, *, key=None: pages.append(key) or read(self, key=key),
+    )
+    np.testing.assert_array_equal(read_image(tmp_path / "stack.tif", plane=(1, 2)), STACK[1, 2])
+    assert pages == [6]
+
+
+def test_a_tiff_of_many_planes_in_one_page_is_read_all_the_same(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "v.tif", STACK[0], photometric="minisblack", volumetric=True,
+                     tile=(16, 16, 16))  # fmt: skip
+    np.testing.assert_array_equal(read_image(tmp_path / "v.tif", plane=[3]), STACK[0, 3])
+
+
+def test_a_damaged_chunk_is_a_file_error(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).random((64, 64))
+    zarr.create_array(store=tmp_path / "image.zarr", data=noise, chunks=(64, 64))
+    (chunk,) = (p for p in (tmp_path / "image.zarr" / "c").rglob("*") if p.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:100])
+    with pytest.raises(FileError, match="Cannot read"):
+        read_image(tmp_path / "image.zarr")
+
+
 def test_axes_of_length_one_need_no_index(tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", GREY[None, None])
     assert read_image(tmp_path / "image.npy").shape == GREY.shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,12 +79,20 @@ def read_image(path: str | Path, *, plane: Sequence[int] | None = None) -> NDArr
         if path.is_dir():
             array, has_color = _open_zarr(path)
         elif suffix in _TIFF:
-            array, has_color = _read_tiff(path)
+            array, has_color = _open_tiff(path)
         elif suffix == ".npy":
             array, has_color = _read_npy(path)
         else:
             array, has_color = _read_with_pillow(path)
-        return _one_plane(array, has_color, plane, path)
+        try:
+            return _one_plane(array, has_color, plane, path)
+        except ImageError:
+            raise
+        except (ValueError, RuntimeError) as error:  # how codecs say that they are missing, or fail
+            raise FileError(
+                f"Cannot read {path}: {error}. If it names a compression of TIFF files, `pip "
+                "install imagecodecs` adds it; otherwise the file is damaged, or of a rare kind."
+            ) from error
 
 
 def _one_plane(
@@ -115,21 +125,37 @@ def _one_plane(
     return np.asarray(array[where])
 
 
-def _read_tiff(path: Path) -> tuple[NDArray[Any], bool | None]:
-    """Read the first series of a TIFF at full resolution; its axes say what is colour."""
+@dataclass(frozen=True)
+class _Tiff:
+    """The first series of a TIFF at full resolution, of which one plane is read at a time."""
+
+    path: Path
+    shape: tuple[int, ...]
+
+    def __getitem__(self, where: tuple[int, ...]) -> NDArray[Any]:
+        import tifffile
+
+        leading = self.shape[: len(where)]
+        with tifffile.TiffFile(self.path) as tiff:
+            series = tiff.series[0]
+            pixels: NDArray[Any]
+            if where and len(series.pages) == math.prod(leading):
+                pixels = series.asarray(key=int(np.ravel_multi_index(where, leading)))
+                return pixels.reshape(self.shape[len(where) :])
+            pixels = series.asarray()
+            return pixels.reshape(self.shape)[where]
+
+
+def _open_tiff(path: Path) -> tuple[_Tiff, bool | None]:
+    """Look at a TIFF; its axes say what is colour."""
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as tiff:
             series = tiff.series[0]
-            return series.asarray(), series.axes.endswith("S")
+            return _Tiff(path, series.shape), series.axes.endswith("S")
     except (tifffile.TiffFileError, IndexError) as error:
         raise FileError(f"{path} is not a TIFF file, or a damaged one: {error}.") from error
-    except ValueError as error:  # tifffile's way to say that a codec is missing
-        raise FileError(
-            f"Cannot read {path}: {error}. If it names a compression, `pip install imagecodecs` "
-            "adds it; otherwise export the image again, as an uncompressed TIFF."
-        ) from error
 
 
 def _read_npy(path: Path) -> tuple[NDArray[Any], bool | None]:
