@@ -142,8 +142,8 @@ class _Tiff:
             if where and len(series.pages) == math.prod(leading):
                 pixels = series.asarray(key=int(np.ravel_multi_index(where, leading)))
                 return pixels.reshape(self.shape[len(where) :])
-            pixels = series.asarray()
-            return pixels.reshape(self.shape)[where]
+            pixels = series.asarray().reshape(self.shape)[where]
+            return pixels
 
 
 def _open_tiff(path: Path) -> tuple[_Tiff, bool | None]:
