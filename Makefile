@@ -45,7 +45,7 @@ train-micro: ## train the bundled model: make train-micro DATA=folder (ARGS=--re
 
 docs-images: ## make the pictures in docs/images again, from the real window
 	@tools/bootstrap.sh test
-	tools/with-display.sh $(BIN)/python tools/docs_images.py $(ARGS)
+	tools/with-display.sh $(BIN)/python docs/make_screenshots.py $(ARGS)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
