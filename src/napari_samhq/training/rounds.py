@@ -10,17 +10,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_samhq.model.sam_hq import ImageFeatures
 from napari_samhq.training.losses import prompt_loss
-from napari_samhq.training.simulate import clicks_in, corrective_clicks, jitter_boxes, rough_masks
+from napari_samhq.training.simulate import (
+    STRIDE,
+    clicks_in,
+    corrective_clicks,
+    jitter_boxes,
+    rough_masks,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from napari_samhq.model import SamHQModel
     from napari_samhq.model.mask_decoder import DecodedMasks
+    from napari_samhq.model.sam_hq import ImageFeatures
 
-__all__ = ["Objects", "decode_mixed", "precision_context", "run_rounds"]
+__all__ = ["Objects", "Rounds", "precision_context", "prompt_tokens", "run_rounds"]
 
 
 def precision_context(device: torch.device, *, mixed: bool) -> AbstractContextManager[object]:
@@ -33,138 +39,110 @@ class Objects:
     """Objects to be prompted, with the features of the crop that each lies in.
 
     ``target`` (P, 1, h, w) coverage of the low-res cells; ``boxes_xy`` (P, 4) crop px;
-    ``origin_xy`` (P, 2) place of the crop in the frame.
+    ``origin_xy`` (P, 2) place of the crop in the frame. The first ``boxed`` objects begin with a
+    box, the others with a click.
     """
 
     features: ImageFeatures
     target: Tensor
     boxes_xy: Tensor
     origin_xy: Tensor
-
-    def __getitem__(self, index: slice) -> Objects:
-        features = ImageFeatures(
-            self.features.image_embedding[index], self.features.hq_features[index]
-        )
-        return Objects(features, self.target[index], self.boxes_xy[index], self.origin_xy[index])
-
-    def __len__(self) -> int:
-        return len(self.target)
+    boxed: int
 
 
-def decode_mixed(
+@dataclass(frozen=True)
+class Rounds:
+    """What came of prompting in rounds: the mean loss, and the IoU (P,) after each round."""
+
+    loss: Tensor
+    ious: list[Tensor]
+
+
+def prompt_tokens(
     model: SamHQModel,
     objects: Objects,
-    *,
-    points_xy: Tensor | None,
-    point_labels: Tensor | None,
-    boxes_xy: Tensor | None,
-    mask_logits: Tensor | None,
-    mixed: bool,
-) -> DecodedMasks:
-    """``SamHQModel.decode`` with positional codes in full precision and the rest in mixed
-    precision.
+    boxes_xy: Tensor,
+    points_xy: Tensor,
+    point_labels: Tensor,
+) -> Tensor:
+    """Encode the prompts of all objects, in full precision, to tokens (P, k + 1, C).
 
-    Places are crop px; a bfloat16 product would blur the codes by more than an object's width.
+    A box counts as two tokens and so does a first click, because a padding point follows where
+    there is no box. Boxed objects have no use for the first of the ``k`` clicks, so all have the
+    same number of tokens and are decoded together.
+
+    Parameters
+    ----------
+    boxes_xy : (boxed, 4), crop px
+    points_xy : (P, k, 2), crop px
+    point_labels : (P, k)
     """
     encoder = model.prompt_encoder
-    device = objects.target.device
-    origin = objects.origin_xy[:, None]
-    sparse = []
-    if points_xy is not None and point_labels is not None:
-        sparse.append(
-            encoder.points(points_xy.float() + origin, point_labels, pad=boxes_xy is None)
-        )
-    if boxes_xy is not None:
-        sparse.append(encoder.boxes(boxes_xy[:, None] + origin.repeat(1, 1, 2)))
-    size = objects.features.image_embedding.shape[2:]
-    places = encoder.image_positions((size[0], size[1]), objects.origin_xy)
-    with precision_context(device, mixed=mixed):
-        decoded: DecodedMasks = model.mask_decoder(
-            objects.features.image_embedding,
-            objects.features.hq_features,
-            places,
-            torch.cat(sparse, dim=1) if sparse else None,
-            encoder.dense(mask_logits, (size[0], size[1])),
-        )
-    return decoded
+    boxed = objects.boxed
+    points = points_xy.float() + objects.origin_xy[:, None]
+    boxes = boxes_xy[:, None] + objects.origin_xy[:boxed, None].repeat(1, 1, 2)
+    parts = []
+    if boxed:
+        with_box = encoder.points(points[:boxed, 1:], point_labels[:boxed, 1:], pad=False)
+        parts.append(torch.cat([with_box, encoder.boxes(boxes)], dim=1))
+    if boxed < len(points):
+        parts.append(encoder.points(points[boxed:], point_labels[boxed:], pad=True))
+    return torch.cat(parts)
 
 
 def run_rounds(
-    model: SamHQModel,
-    objects: Objects,
-    *,
-    boxed: bool,
-    rounds: int,
-    generator: torch.Generator,
-    mixed: bool,
-) -> tuple[Tensor, list[Tensor]]:
+    model: SamHQModel, objects: Objects, *, rounds: int, generator: torch.Generator, mixed: bool
+) -> Rounds:
     """Prompt objects in rounds, each correcting the last.
 
-    The first prompt of ``boxed`` objects is a jittered box, for one in four batches with a click;
-    of others a single click, or for one in four batches a click with one to four more in object and
-    surroundings. One in eight batches has a rough mask beside the first prompt. Each further round
-    adds a click in the error region and gives the last low-res logits back.
+    The first prompt is a jittered box or a single click; in one of four batches up to three more
+    clicks in object and surroundings come with it, and in one of eight a rough mask. Each further
+    round adds a click in the error region and gives the last low-res logits back (mostly).
 
-    Returns
-    -------
-    loss : scalar
-        Mean over rounds.
-    ious : list of (P,) tensors
-        IoU of the user's mask after each round.
+    Positional codes are computed in full precision: a bfloat16 product would blur them by more
+    than an object's width.
     """
     device = objects.target.device
-    size = objects.target.shape[-1] * 2
+    encoder = model.prompt_encoder
     truth = objects.target[:, 0] > 0.5
+    grid = objects.features.image_embedding.shape[2:]
+    places = encoder.image_positions((grid[0], grid[1]), objects.origin_xy)
 
     def chance() -> float:
         return float(torch.rand(1, generator=generator, device=device))
 
-    boxes = jitter_boxes(objects.boxes_xy, size, generator) if boxed else None
-    points: Tensor | None = None
-    labels: Tensor | None = None
-    more = chance() < 0.25
-    if not boxed or more:
-        points = clicks_in(truth, generator)[:, None]
-        labels = torch.ones(len(objects), 1, dtype=torch.long, device=device)
-    if not boxed and more:
-        points, labels = _several(truth, points, labels, int(chance() * 4) + 1, generator)
+    crop = objects.target.shape[-1] * STRIDE
+    boxes = jitter_boxes(objects.boxes_xy[: objects.boxed], crop, generator)
+    points = clicks_in(truth, generator)[:, None]
+    labels = torch.ones(len(truth), 1, dtype=torch.long, device=device)
+    if chance() < 0.25:
+        points, labels = _more_clicks(truth, points, labels, int(chance() * 3) + 1, generator)
     mask = rough_masks(objects.target, generator) if chance() < 0.125 else None
     losses, ious = [], []
     for turn in range(rounds):
-        decoded = decode_mixed(
-            model,
-            objects,
-            points_xy=points,
-            point_labels=labels,
-            boxes_xy=boxes,
-            mask_logits=mask,
-            mixed=mixed,
-        )
-        single = not boxed and points is not None and points.shape[1] == 1 and mask is None
+        single = torch.arange(len(truth), device=device) >= objects.boxed
+        single &= points.shape[1] == 1 and mask is None
+        tokens = prompt_tokens(model, objects, boxes, points, labels)
+        with precision_context(device, mixed=mixed):
+            decoded: DecodedMasks = model.mask_decoder(
+                *objects.features, places, tokens, encoder.dense(mask, (grid[0], grid[1]))
+            )
         result = prompt_loss(decoded, objects.target, ambiguous=single)
         losses.append(result.loss)
         ious.append(result.ious)
         if turn + 1 < rounds:
-            logits = (decoded.sam_logits[:, :1].float() + decoded.hq_logits.float()).detach()
-            place, kind = corrective_clicks(logits[:, 0] > 0, truth, generator)
-            points = (
-                place[:, None] if points is None else torch.cat([points, place[:, None]], dim=1)
-            )
-            labels = kind[:, None] if labels is None else torch.cat([labels, kind[:, None]], dim=1)
-            mask = logits if chance() < 0.85 else None
-    return torch.stack(losses).mean(), ious
+            mask = (decoded.sam_logits[:, :1].float() + decoded.hq_logits.float()).detach()
+            place, kind = corrective_clicks(mask[:, 0] > 0, truth, generator)
+            points = torch.cat([points, place[:, None]], dim=1)
+            labels = torch.cat([labels, kind[:, None]], dim=1)
+            mask = mask if chance() < 0.85 else None
+    return Rounds(torch.stack(losses).mean(), ious)
 
 
-def _several(
-    truth: Tensor,
-    points: Tensor | None,
-    labels: Tensor | None,
-    count: int,
-    generator: torch.Generator,
+def _more_clicks(
+    truth: Tensor, points: Tensor, labels: Tensor, count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Add clicks in the object and in its near surroundings."""
-    assert points is not None
-    assert labels is not None
     grown = F.max_pool2d(truth[:, None].float(), 13, 1, 6)[:, 0] > 0
     around = grown & ~truth
     for _ in range(count):

@@ -186,7 +186,7 @@ class Trainer:
             )
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
-            self._groups(), lr=config.learning_rate, betas=(0.9, 0.98)
+            self._groups(), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
         )
         # With few tokens the plain products are much faster on a processor than the fused kernel's
         # backward pass.
@@ -307,13 +307,11 @@ class Trainer:
     def _average(self) -> None:
         """Exponential moving average of weights and statistics; short memory at first."""
         keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
-        for old, new in zip(
-            self.ema.state_dict().values(), self.model.state_dict().values(), strict=True
-        ):
-            if old.dtype.is_floating_point:
-                old.lerp_(new, 1 - keep)
-            else:
-                old.copy_(new)
+        old, new = self.ema.state_dict(), self.model.state_dict()
+        smooth = [name for name in old if old[name].dtype.is_floating_point]
+        torch._foreach_lerp_([old[n] for n in smooth], [new[n] for n in smooth], 1 - keep)
+        for name in old.keys() - set(smooth):
+            old[name].copy_(new[name])
 
     def _loss(
         self, batch: Batch, phase: Phase, generator: torch.Generator
@@ -343,27 +341,29 @@ class Trainer:
             loss = loss + phase.dense * (dense + query)
             values |= {"dense": float(dense.detach()), "query_iou": float(iou)}
         if phase.prompts:
-            origin = torch.from_numpy(batch.origin_xy).to(self.device)[index]
-            boxes = torch.from_numpy(batch.boxes_xy).to(self.device)
-            chosen = ImageFeatures(features.image_embedding[index], features.hq_features[index])
-            objects = Objects(chosen, target, boxes, origin)
-            total = torch.zeros((), device=self.device)
-            for boxed in (True, False):
-                part = objects[slice(0 if boxed else 1, None, 2)]
-                if not len(part):
-                    continue
-                prompted, ious = run_rounds(
-                    self.model,
-                    part,
-                    boxed=boxed,
-                    rounds=phase.rounds,
-                    generator=generator,
-                    mixed=self.mixed,
-                )
-                total = total + prompted * (0.5 if len(objects) > 1 else 1.0)
-                name = "box" if boxed else "click"
-                values |= {f"{name}{k}": float(v.mean()) for k, v in enumerate(ious)}
-            loss = loss + total
+            # Every other object begins with a box; those come first.
+            order = torch.cat([torch.arange(0, len(index), 2), torch.arange(1, len(index), 2)])
+            order = order.to(self.device)
+            crop = index[order]
+            boxed = (len(index) + 1) // 2
+            rounds = run_rounds(
+                self.model,
+                Objects(
+                    ImageFeatures(features.image_embedding[crop], features.hq_features[crop]),
+                    target[order],
+                    torch.from_numpy(batch.boxes_xy).to(self.device)[order],
+                    torch.from_numpy(batch.origin_xy).to(self.device)[crop],
+                    boxed,
+                ),
+                rounds=phase.rounds,
+                generator=generator,
+                mixed=self.mixed,
+            )
+            loss = loss + rounds.loss
+            for k, iou in enumerate(rounds.ious):
+                values[f"box{k}"] = float(iou[:boxed].mean())
+                if boxed < len(iou):
+                    values[f"click{k}"] = float(iou[boxed:].mean())
         return loss, values
 
 
