@@ -502,3 +502,49 @@ def test_wrong_forms_are_told(session):
             session.add_points(points)
     with pytest.raises(PromptError, match="needed is"):
         session.add_box([1, 2, 3])
+
+
+def test_a_multiscale_image_is_taken_at_full_resolution(annotate):
+    viewer = ViewerModel()
+    full = np.random.default_rng(0).random((64, 96))
+    viewer.add_image([full, full[::2, ::2]], multiscale=True, scale=(0.5, 0.5))
+    session = annotate(viewer)
+    session.add_points([[40, 60]])
+    session.commit()
+    np.testing.assert_array_equal(session.labels.data == 1, disc((64, 96), (40, 60), 5))
+
+
+def test_a_pyramid_upside_down_is_refused(annotate):
+    viewer = ViewerModel()
+    full = np.random.default_rng(0).random((64, 96))
+    viewer.add_image([full[::2, ::2], full], multiscale=True)
+    with pytest.raises(LayerError, match="from large to small"):
+        annotate(viewer)
+
+
+def test_arrays_on_disk_for_image_and_labels(annotate, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    image = zarr.create_array(
+        tmp_path / "i.zarr", shape=(3, 64, 96), chunks=(1, 32, 32), dtype="u2"
+    )
+    image[:] = np.random.default_rng(0).integers(0, 999, (3, 64, 96))
+    data = zarr.create_array(tmp_path / "l.zarr", shape=(3, 64, 96), chunks=(1, 32, 32), dtype="i4")
+    viewer = ViewerModel()
+    viewer.add_image(image, contrast_limits=(0, 999))
+    session = annotate(viewer, labels=viewer.add_labels(data))
+    viewer.dims.set_current_step(0, 2)
+    session.add_points([[40, 60]])
+    session.commit()
+    np.testing.assert_array_equal(data[2] == 1, disc((64, 96), (40, 60), 5))
+    session.undo()
+    assert not data[:].any()
+
+
+def test_too_large_a_plane_is_told(annotate):
+    viewer = ViewerModel()
+    viewer.add_image(np.broadcast_to(np.uint8(0), (12_000, 12_000)), contrast_limits=(0, 1))
+    labels = viewer.add_labels(np.broadcast_to(np.uint8(0), (12_000, 12_000)))
+    session = annotate(viewer, labels=labels)
+    session.add_points([[40, 60]])
+    with pytest.raises(LayerError, match="up to 100 megapixels"):
+        session.predict()

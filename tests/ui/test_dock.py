@@ -110,9 +110,14 @@ def test_from_no_image_to_several(open_dock, cells, make_napari_viewer_proxy):
     user.until(user.sees_preview)
     user.press(dock.object.buttons["accept"])
 
-    viewer.add_image(cells[::-1], name="second")
+    viewer.add_image(cells[::-1], name="second")  # napari selects it
     user.qtbot.wait(50)
     assert user.session.image.name == "first"
+    assert user.sentence == "Ready. Press Point or Box above, then click or drag in the image."
+    assert not dock.tools.point.isChecked()
+    user.press(dock.tools.point)
+    assert dock.tools.point.isChecked()
+    assert "Click an object" in user.sentence
     dock.source.images.setCurrentIndex(1)
     dock.source.images.activated.emit(1)
     assert user.session.image.name == "second"

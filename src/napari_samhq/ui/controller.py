@@ -5,6 +5,7 @@ It makes no widgets; the dock listens to its signals and calls its actions.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from napari_samhq.session import Candidate, Current
 
 __all__ = ["Controller"]
+
+
+_NO_TOOL = "Ready. Press Point or Box above, then click or drag in the image."
 
 
 class Controller:
@@ -48,7 +52,7 @@ class Controller:
     session : Session or None
         The session of the image that is worked on.
     tool : {"point", "box"}
-        What the next click does.
+        The tool that was chosen last.
     """
 
     changed = Signal()
@@ -68,8 +72,9 @@ class Controller:
         self._accept_when_ready = False
         self._connections = [
             (viewer.layers.events.inserted, self._on_inserted),
-            (viewer.layers.events.removed, self._on_removed),
-            (viewer.layers.events.renamed, self._on_renamed),
+            (viewer.layers.events.removed, self._on_listed),
+            (viewer.layers.events.renamed, self._on_listed),
+            (viewer.layers.selection.events.active, self._on_hand),
         ]
         for event, callback in self._connections:
             event.connect(callback)
@@ -84,7 +89,21 @@ class Controller:
             return Status(State.FAILED, self._problem)
         if self.session is None:
             return Status(State.NO_IMAGE, sentence(State.NO_IMAGE))
-        return self.session.status
+        status = self.session.status
+        if status.state is State.READY and self.tool_in_hand is None:
+            return replace(status, sentence=_NO_TOOL)
+        return status
+
+    @property
+    def tool_in_hand(self) -> str | None:
+        """What a click in the image would do now; None where napari does something else."""
+        if self.session is None:
+            return None
+        active = self.viewer.layers.selection.active
+        for tool, layer, mode in self._tools(self.session):
+            if active is not None and active.unique_id == layer.unique_id and layer.mode == mode:
+                return tool
+        return None
 
     @property
     def current(self) -> Current | None:
@@ -133,15 +152,14 @@ class Controller:
         session = self.session
         if session is not None:
 
-            def activate() -> None:
+            def take() -> None:
                 session.desk.ensure_layers()
-                points, shapes = session.points, session.shapes
-                layer, mode = (points, "add") if tool == "point" else (shapes, "add_rectangle")
+                layer, mode = next(rest for one, *rest in self._tools(session) if one == tool)
                 layer.visible = True
                 self.viewer.layers.selection.active = layer
                 layer.mode = mode
 
-            self.attempt(activate)
+            self.attempt(take)
         self.changed.emit()
 
     def use_polarity(self, positive: bool) -> None:
@@ -228,6 +246,9 @@ class Controller:
         if self.session is not None and any(chosen):
             self.session.choose((chosen.index(True) + step) % len(chosen))
 
+    def _tools(self, session: Session) -> tuple[tuple[str, Any, str], ...]:
+        return (("point", session.points, "add"), ("box", session.shapes, "add_rectangle"))
+
     def _begin(self, image: Image) -> None:
         session = self._sessions.get(image.unique_id)
         if session is None:
@@ -241,6 +262,8 @@ class Controller:
             )
             self._sessions[image.unique_id] = session
             session.changed.connect(self._on_session)
+            for layer in (session.points, session.shapes):
+                layer.events.mode.connect(self._on_hand)
         self.session = session
         if session.model != self.model:
             session.model = self.model
@@ -267,8 +290,8 @@ class Controller:
             if self.session is None and images_of(self.viewer):
                 self.use_any_image()
 
-    def _on_removed(self, _event: Any) -> None:
-        self.images_changed.emit()
+    def _on_hand(self, _event: Any) -> None:
+        self.changed.emit()
 
-    def _on_renamed(self, _event: Any) -> None:
+    def _on_listed(self, _event: Any) -> None:
         self.images_changed.emit()

@@ -138,7 +138,7 @@ class SamHQDock(QWidget):
         fetch = self._fetch_text() if status.state is State.MUST_FETCH else ""
         self.status.show_status(status, fetch)
         self.source.show_model(controller.model)
-        self.tools.show_choice(controller.tool, controller.positive)
+        self.tools.show_choice(controller.tool_in_hand, controller.positive)
         workable = status.state in _WORKABLE
         self.tools.setEnabled(workable)
         self._show_object(current)

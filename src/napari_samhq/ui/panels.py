@@ -130,9 +130,13 @@ class ToolPanel(QWidget):
         self.positive.clicked.connect(lambda: self.polarity_chosen.emit(True))
         self.negative.clicked.connect(lambda: self.polarity_chosen.emit(False))
 
-    def show_choice(self, tool: str, positive: bool) -> None:
-        """Show which tool and which kind of point is chosen."""
-        (self.box if tool == "box" else self.point).setChecked(True)
+    def show_choice(self, tool: str | None, positive: bool) -> None:
+        """Show which tool is in the hand, if any, and which kind of point is chosen."""
+        tools, _ = self._groups
+        tools.setExclusive(False)  # otherwise none could not be shown
+        self.point.setChecked(tool == "point")
+        self.box.setChecked(tool == "box")
+        tools.setExclusive(True)
         (self.positive if positive else self.negative).setChecked(True)
 
 
