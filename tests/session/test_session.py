@@ -94,7 +94,9 @@ def test_the_newest_box_takes_the_place_of_the_earlier_one(session):
     session.shapes.add_rectangles([[10, 20], [30, 40]])
     session.shapes.add_rectangles([[1, 2], [9, 12]])
     assert len(session.shapes.data) == 1
+    assert "took the place of the earlier one" in session.status.sentence
     session.commit()
+    assert "took the place" not in session.status.sentence
     assert session.labels.data[5, 5] == 1
     assert session.labels.data[20, 30] == 0
     session.undo()

@@ -59,6 +59,7 @@ class Making:
     ) -> None:
         self.prompts, self.preview, self.asker = prompts, preview, asker
         self.generation = 0  # of the image's data
+        self.remark = ""  # on what was drawn last
         self._viewer, self._image = viewer, image
         self._new_label_id, self._color_of = new_label_id, color_of
         self._drafts: dict[Plane, Draft] = {}
@@ -81,6 +82,7 @@ class Making:
 
     def put(self, plane: Plane, draft: Draft) -> None:
         """Replace the object being made in a plane, in the layers too."""
+        self.remark = ""
         self._set(plane, draft)
         self.write_layers()
 
@@ -105,9 +107,12 @@ class Making:
         drawn = within(self._image, self.prompts.read(here))
         parallel = [plane for plane in self._drafts if plane.axes == here.axes]
         changes = []
+        self.remark = ""
         for plane in dict.fromkeys([*parallel, *drawn]):
-            before = self.draft(plane)
-            after = replace(before, drawn=drawn.get(plane, Drawn()).with_one_area())
+            before, present = self.draft(plane), drawn.get(plane, Drawn())
+            after = replace(before, drawn=present.with_one_area())
+            if after.drawn != present:
+                self.remark = "The new box took the place of the earlier one; Undo brings it back."
             if after != before:
                 self._set(plane, after)
                 changes.append((plane, before, after))

@@ -108,7 +108,7 @@ def status_of(making: Making) -> Status:
         return Status(State.FAILED, asker.failure)
     state = _resting_state(making, plane)
     words = sentence(state, model=asker.model, label_id=making.draft(plane).label_id)
-    return Status(state, " ".join([words, *asker.notes]))
+    return Status(state, " ".join(filter(None, [words, making.remark, *asker.notes])))
 
 
 def _resting_state(making: Making, plane: Plane) -> State:
