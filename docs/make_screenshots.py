@@ -68,7 +68,9 @@ class Photographer:
     def shoot(self, name: str) -> None:
         self.settle()
         pixels = self.viewer.window.screenshot(canvas_only=False, flash=False)
-        picture = Image.fromarray(pixels[..., :3]).quantize(256, dither=Image.Dither.NONE)
+        picture = Image.fromarray(pixels[..., :3]).quantize(
+            256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        )
         path = self.out / f"{name}-{self.theme}.png"
         picture.save(path, optimize=True)
         print(f"{path}  {path.stat().st_size / 1000:.0f} kB  {self.dock.status.sentence.text()}")

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_samhq.session import State
 from napari_samhq.session.targets import images_of
@@ -74,10 +74,8 @@ class SamHQDock(QWidget):
     def _lay_out(self) -> None:
         column = QVBoxLayout()
         column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(8)
-        for index, panel in enumerate((self.source, self.tools, self.object, self.status)):
-            if index:
-                column.addWidget(_line())
+        column.setSpacing(16)
+        for panel in (self.source, self.tools, self.object, self.status):
             column.addWidget(panel, 1 if panel is self.status else 0)
         inside = QWidget()
         inside.setLayout(column)
@@ -194,9 +192,3 @@ def _shut_down(controller: Controller, keys: list[str], *_: object) -> None:
     controller.images_changed.disconnect()
     unbind_keys(controller.viewer, keys)
     controller.close()
-
-
-def _line() -> QFrame:
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    return line

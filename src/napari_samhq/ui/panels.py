@@ -82,9 +82,14 @@ class SourcePanel(QWidget):
         """List the models, each with what it is good for and whether it is here."""
         self.models.clear()
         for info in infos:
-            self.models.addItem(f"{info.name} – {_where(info)}", info.name)
+            # What is cut off in the narrow box can be read in the open list.
+            about = info.title.split(": ", 1)[-1]
+            self.models.addItem(f"{info.name} – {_where(info)}: {about}", info.name)
             row = self.models.count() - 1
             self.models.setItemData(row, _about(info), Qt.ItemDataRole.ToolTipRole)
+        view = self.models.view()
+        if view is not None:
+            view.setMinimumWidth(view.sizeHintForColumn(0) + 24)
         self.show_model(current)
 
     def show_model(self, current: str) -> None:
