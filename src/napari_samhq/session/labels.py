@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_samhq.session.plane import Plane
 
 __all__ = [
+    "MADE_FOR",
     "LabelIds",
     "LabelsEdit",
     "area_of",
@@ -26,6 +27,10 @@ __all__ = [
     "new_labels",
     "write",
 ]
+
+
+#: In the metadata of a labels layer that was made here: the `unique_id` of its image.
+MADE_FOR = "napari_samhq_image"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,7 @@ def new_labels(image: Image) -> Labels:
     labels = Labels(
         np.zeros(layer_shape(image), dtype=np.int32),
         name=f"{image.name} objects",
+        metadata={MADE_FOR: image.unique_id},
         **placement(image),
     )
     labels.preserve_labels = True

@@ -108,7 +108,7 @@ class Session:
     @model.setter
     def model(self, model: str) -> None:
         self.desk.asker.use_model(model)
-        self.desk.refresh()
+        self.desk.turn()
 
     @property
     def status(self) -> Status:

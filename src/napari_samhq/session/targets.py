@@ -10,17 +10,18 @@ import numpy as np
 from napari_samhq.core.units import unit_factors
 from napari_samhq.errors import LayerError, PromptError, SamHQWarning
 from napari_samhq.session.frames import layer_shape, layer_transform
+from napari_samhq.session.labels import MADE_FOR, check_labels
 from napari_samhq.session.watch import is_in
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Labels
     from numpy.typing import ArrayLike, NDArray
 
     from napari_samhq.session.plane import Plane
     from napari_samhq.session.prompting import Drawn
 
-__all__ = ["find_image", "images_of", "to_plane_rc", "within"]
+__all__ = ["find_image", "find_labels", "images_of", "to_plane_rc", "within"]
 
 
 def images_of(viewer: ViewerModel) -> list[Image]:
@@ -78,6 +79,21 @@ def find_image(viewer: ViewerModel, image: Image | str | None = None) -> Image:
     if getattr(found[0], "multiscale", False):
         _check_pyramid(found[0])
     return found[0]
+
+
+def find_labels(viewer: ViewerModel, image: Image) -> Labels | None:
+    """Find the labels layer that an earlier session made for an image, if it can still be used."""
+    from napari.layers import Labels
+
+    for layer in reversed(viewer.layers):
+        made_for = layer.metadata.get(MADE_FOR)
+        if isinstance(layer, Labels) and made_for == image.unique_id:
+            try:
+                check_labels(layer, image)
+            except LayerError:  # moved or replaced since
+                continue
+            return layer
+    return None
 
 
 def to_plane_rc(

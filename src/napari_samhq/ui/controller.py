@@ -14,7 +14,7 @@ from napari_samhq.errors import LayerError, SamHQError
 from napari_samhq.session import Session, State, Status
 from napari_samhq.session.engine import Engine
 from napari_samhq.session.status import sentence
-from napari_samhq.session.targets import find_image, images_of
+from napari_samhq.session.targets import find_image, find_labels, images_of
 from napari_samhq.ui.worker import ThreadRunner
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Controller:
         self.tool = "point"
         self._sessions: dict[Hashable, Session] = {}
         self._problem: str | None = None
-        self._accept_when_ready = False
+        self._last: Current | None = None
         self._connections = [
             (viewer.layers.events.inserted, self._on_inserted),
             (viewer.layers.events.removed, self._on_listed),
@@ -182,7 +182,6 @@ class Controller:
         session = self.session
         if session is None:
             return
-        self._accept_when_ready = False
         actions: dict[str, Callable[[], Any]] = {
             "accept": self._accept,
             "reject": self._finish(session.reject),
@@ -225,10 +224,12 @@ class Controller:
         session, current = self.session, self.current
         if session is None or current is None:
             return
-        if current.predicted:
+        # Where only the outline is missing, waiting for it is shorter than a blink, and a click
+        # that follows at once belongs to the next object.
+        if current.predicted or session.status.state is State.PREDICTING:
             self._finish(session.commit)()
         elif current.drawn.says_where:
-            self._accept_when_ready = True  # the mask is on its way
+            self._problem = "The mask is not there yet. Accept it when you see it."
         else:
             self._problem = "Nothing to accept yet. Click an object, or draw a box around it."
 
@@ -255,6 +256,7 @@ class Controller:
             session = Session(
                 self.viewer,
                 image,
+                labels=find_labels(self.viewer, image),
                 model=self.model,
                 engine=self.engine,
                 runner=self.runner,
@@ -275,9 +277,8 @@ class Controller:
         if self.session is not None and self.session.desk.closed:
             self.session = None
             self.use_any_image()
-        elif self._accept_when_ready and self.session is not None and self.session.candidates:
-            self._accept_when_ready = False
-            self.attempt(self._finish(self.session.commit))
+        if self.current != self._last:  # something was done: what did not work before is over
+            self._problem, self._last = None, self.current
         self.changed.emit()
 
     def _on_inserted(self, _event: Any) -> None:

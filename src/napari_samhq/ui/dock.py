@@ -137,16 +137,14 @@ class SamHQDock(QWidget):
         self.status.show_status(status, fetch)
         self.source.show_model(controller.model)
         self.tools.show_choice(controller.tool_in_hand, controller.positive)
-        workable = status.state in _WORKABLE
+        workable = controller.session is not None and status.state in _WORKABLE
         self.tools.setEnabled(workable)
         self._show_object(current)
         self._show_candidates(candidates)
         drawn = current is not None and bool(current.drawn)
-        busy = status.state in (State.LOADING, State.PREPARING, State.PREDICTING)
-        pending = drawn and busy and current is not None and current.drawn.says_where
         self.object.allow(
             {
-                "accept": bool(candidates) or pending,
+                "accept": bool(candidates) or status.state is State.PREDICTING,
                 "reject": drawn or (current is not None and current.reopened),
                 "clear": drawn,
                 "next_object": drawn,
