@@ -137,7 +137,9 @@ def test_the_other_process_makes_the_same_batches(data_folder):
     maker, prefetcher = BatchMaker(_pool(data_folder)), Prefetcher(_pool(data_folder))
     try:
         for step in range(2):
-            assert np.array_equal(prefetcher.get(step, plan).images, maker.make(step, plan).images)
+            assert np.array_equal(
+                prefetcher.get(step, (plan,)).images, maker.make(step, plan).images
+            )
     finally:
         prefetcher.close()
 

@@ -57,8 +57,8 @@ def tiny_model():
 def tiny_trainer(folder, out, steps=4, **changes):
     pool = Pool(tuple(read_manifest(folder)), (("discs", 1.0), ("synthetic", 1.0)), 2)
     phases = (
-        Phase(0.3, BatchPlan(2, 64, 2), prompts=False),
-        Phase(1.0, BatchPlan(2, 64, 4), rounds=2),
+        Phase(0.3, (BatchPlan(2, 64, 2),), prompts=False),
+        Phase(1.0, (BatchPlan(2, 64, 4),), rounds=2),
     )
     config = TrainerConfig(Budget(steps=steps), phases, warmup_steps=2, prefetch=False, mixed=False)
     return Trainer(tiny_model(), pool, replace(config, **changes), out, torch.device("cpu"))
@@ -98,10 +98,10 @@ def test_events_tell_what_happens(data_folder, tmp_path):
 
 def test_training_learns_one_picture(data_folder, tmp_path):
     trainer = tiny_trainer(data_folder, tmp_path, steps=60, learning_rate=1e-2)
-    phase = Phase(1.0, BatchPlan(2, 64, 4), rounds=1)
+    phase = Phase(1.0, (BatchPlan(2, 64, 4),), rounds=1)
     from napari_samhq.training.pool import BatchMaker
 
-    batch = BatchMaker(trainer.pool).make(0, phase.plan)
+    batch = BatchMaker(trainer.pool).make(0, phase.plans[0])
     losses = [trainer.train_step(batch, phase)["loss"] for _ in range(60)]
     assert sum(losses[-5:]) < 0.85 * sum(losses[:5]), losses
 
@@ -160,7 +160,7 @@ def test_attention_starts_at_the_prompt(place):
 def test_the_command_trains_and_resumes(data_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(micro, "micro_config", tiny_config)
     monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0),))
-    monkeypatch.setattr(micro, "PHASES", (Phase(1.0, BatchPlan(1, 64, 2)),))
+    monkeypatch.setattr(micro, "PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
     arguments = ["--data", str(data_folder), "--out", str(tmp_path)]
     assert micro.main([*arguments, "--steps", "1"]) == 0
     assert micro.main([*arguments, "--steps", "2", "--resume"]) == 0

@@ -44,25 +44,26 @@ __all__ = ["PHASES", "SOURCE_WEIGHTS", "main", "micro_config", "micro_trainer"]
 _log = logging.getLogger(__name__)
 
 SOURCE_WEIGHTS = (
-    ("bbbc039", 0.12),
-    ("dsb2018", 0.28),
-    ("pfc_pn", 0.09),
+    ("bbbc039", 0.15),
+    ("dsb2018", 0.33),
+    ("pfc_pn", 0.08),
     ("sstem_mito", 0.08),
-    ("sstem_neurites", 0.08),
+    ("sstem_neurites", 0.07),
     ("wsu_chloroplast", 0.07),
-    ("synthetic", 0.28),
+    ("synthetic", 0.22),
 )
 """Share of each source in training; within a source, each look weighs by the root of its number of
 images.
 """
 
+SMALL = BatchPlan(8, 128, 4, looks=0.5)
+MIDDLE = BatchPlan(2, 256, 6, looks=0.5)
+WHOLE = BatchPlan(1, 512, 6, looks=0.5)
 PHASES = (
-    Phase(0.30, BatchPlan(8, 128, 8, looks=0.5), prompts=False, dense=1.0),
-    Phase(0.45, BatchPlan(8, 128, 4, looks=0.5), rounds=2, dense=0.6),
-    Phase(0.62, BatchPlan(8, 128, 6, looks=0.7), rounds=2, dense=0.4),
-    Phase(0.82, BatchPlan(6, 192, 6), rounds=2, dense=0.3),
-    Phase(0.95, BatchPlan(4, 256, 6), rounds=2, dense=0.2),
-    Phase(1.00, BatchPlan(2, 448, 6), rounds=3, dense=0.2),
+    Phase(0.28, (BatchPlan(8, 128, 8, looks=0.5),), prompts=False, dense=1.0),
+    Phase(0.62, (SMALL,), rounds=2, dense=0.5),
+    Phase(0.80, (SMALL, MIDDLE), rounds=2, dense=0.3),
+    Phase(1.00, (SMALL, MIDDLE, WHOLE), rounds=2, dense=0.3),
 )
 """Dense targets first, then prompts on growing crops; at last crops nearly as large as the
 frame.
@@ -102,7 +103,7 @@ def micro_trainer(data: Path, out: Path, budget: Budget, *, seed: int = 0) -> Tr
         torch.manual_seed(seed)
         model = SamHQModel(micro_config())
     aligned_start(model, seed)
-    pool = Pool(tuple(train), SOURCE_WEIGHTS, seed=seed)
+    pool = Pool(tuple(train), SOURCE_WEIGHTS, synthetic=300, seed=seed)
     return Trainer(model, pool, TrainerConfig(budget, PHASES, seed=seed), out)
 
 

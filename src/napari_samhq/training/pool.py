@@ -45,6 +45,11 @@ class BatchPlan:
     looks: float = 0.85
 
 
+def plan_of(step: int, plans: tuple[BatchPlan, ...]) -> BatchPlan:
+    """Return the plan of a step: plans take turns."""
+    return plans[step % len(plans)]
+
+
 @dataclass(frozen=True)
 class Batch:
     """Crops with the objects to be prompted.
@@ -232,13 +237,14 @@ class Prefetcher:
         self._ahead = ahead
         self._waiting: dict[tuple[int, BatchPlan], Future[Batch]] = {}
 
-    def get(self, step: int, plan: BatchPlan) -> Batch:
-        """Return the batch of a step; the following ones are begun with the same plan."""
-        for later in range(step, step + self._ahead + 1):
-            if (later, plan) not in self._waiting:
-                self._waiting[later, plan] = self._workers.submit(_make, later, plan)
-        batch = self._waiting.pop((step, plan)).result()
-        for key in [k for k in self._waiting if k[0] <= step or k[1] != plan]:
+    def get(self, step: int, plans: tuple[BatchPlan, ...]) -> Batch:
+        """Return the batch of a step by the plan whose turn it is; the following ones are begun."""
+        wanted = [(later, plan_of(later, plans)) for later in range(step, step + self._ahead + 1)]
+        for key in wanted:
+            if key not in self._waiting:
+                self._waiting[key] = self._workers.submit(_make, *key)
+        batch = self._waiting.pop(wanted[0]).result()
+        for key in self._waiting.keys() - set(wanted):
             self._waiting.pop(key).cancel()
         return batch
 

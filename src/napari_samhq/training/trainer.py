@@ -23,7 +23,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from napari_samhq.errors import CheckpointError
 from napari_samhq.model.sam_hq import ImageFeatures
 from napari_samhq.training.heads import DenseHeads
-from napari_samhq.training.pool import Batch, BatchMaker, BatchPlan, Pool, Prefetcher
+from napari_samhq.training.pool import Batch, BatchMaker, BatchPlan, Pool, Prefetcher, plan_of
 from napari_samhq.training.rounds import Objects, precision_context, run_rounds
 from napari_samhq.training.simulate import clicks_in
 
@@ -72,13 +72,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training up to a share of the budget.
+    """A stretch of training up to a share of the budget; batches of its plans take turns.
 
     ``prompts`` False trains dense targets only; ``dense`` is the weight of the dense losses.
     """
 
     until: float
-    plan: BatchPlan
+    plans: tuple[BatchPlan, ...]
     prompts: bool = True
     rounds: int = 2
     dense: float = 0.3
@@ -91,7 +91,7 @@ class TrainerConfig:
     budget: Budget
     phases: tuple[Phase, ...]
     seed: int = 0
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup_steps: int = 200
     final_rate: float = 0.01
@@ -203,12 +203,14 @@ class Trainer:
             Prefetcher(self.pool) if self.config.prefetch else BatchMaker(self.pool)
         )
         saved_at = time.monotonic()
-        make = source.get if isinstance(source, Prefetcher) else source.make
         try:
             while self.progress < 1 and not self._stopping:
                 began = time.monotonic()
                 phase = self._phase()
-                batch = make(self.step, phase.plan)
+                if isinstance(source, Prefetcher):
+                    batch = source.get(self.step, phase.plans)
+                else:
+                    batch = source.make(self.step, plan_of(self.step, phase.plans))
                 waited = time.monotonic() - began
                 values = self.train_step(batch, phase)
                 self.seconds += time.monotonic() - began
