@@ -23,6 +23,7 @@ from napari_samhq.model.config import (
     SamHQPromptEncoderConfig,
 )
 from napari_samhq.model.sam_hq import SamHQModel
+from napari_samhq.model.serialization import write_tensors
 from napari_samhq.training.data import manifest_hash, read_manifest, split_by_group
 from napari_samhq.training.pool import BatchPlan, Pool
 from napari_samhq.training.start import aligned_start
@@ -39,7 +40,7 @@ from napari_samhq.training.trainer import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["PHASES", "SOURCE_WEIGHTS", "main", "micro_config", "micro_trainer"]
+__all__ = ["PHASES", "SOURCE_WEIGHTS", "export", "main", "micro_config", "micro_trainer"]
 
 _log = logging.getLogger(__name__)
 
@@ -133,6 +134,20 @@ def log_events(events: Iterable[StepDone | Saved], path: Path, every: int = 20) 
                 counts.clear()
 
 
+def export(model: SamHQModel, folder: Path) -> None:
+    """Write ``config.json`` and ``model.safetensors`` with weight matrices in half precision.
+
+    Vectors, statistics and the positional table stay in full precision: they are small, and sums
+    over them would feel the rounding.
+    """
+    model.config.save_pretrained(folder)
+    tensors = {
+        name: t.half() if t.ndim > 1 and "positional" not in name else t
+        for name, t in model.state_dict().items()
+    }
+    write_tensors(folder / "model.safetensors", tensors)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train ``micro``; see ``--help``."""
     parser = argparse.ArgumentParser(
@@ -166,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if trainer.progress < 1:
         _log.info("stopped at step %d; --resume goes on from here", trainer.step)
         return 1
-    trainer.ema.save_pretrained(options.out / "weights")
+    export(trainer.ema, options.out / "weights")
     _log.info("weights written to %s", options.out / "weights")
     return 0
 
