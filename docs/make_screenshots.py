@@ -101,11 +101,12 @@ def tour(photographer: Photographer, boxes: np.ndarray) -> None:
     photographer.session.add_box(boxes[second])
     photographer.shoot("objects")
     act("reject")
-    photographer.session.prompts.positive = False
+    dock.controller.use_polarity(False)
     photographer.session.points.add(centers[second])
     photographer.shoot("only-background")
     act("reject")
     photographer.session.reopen(5)
+    dock.controller.use_polarity(True)
     photographer.shoot("editing")
     act("reject")
     dock.controller.use_model("vit_b")

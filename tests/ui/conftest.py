@@ -102,7 +102,7 @@ class User:
         row, col = (np.array(world) - np.array(camera.center)[-2:]) * camera.zoom + middle
         return QPoint(round(col), round(row))
 
-    def until(self, condition, timeout=3000) -> None:
+    def until(self, condition, timeout=15_000) -> None:
         self.qtbot.waitUntil(condition, timeout=timeout)
 
     def sees_preview(self) -> bool:

@@ -174,7 +174,7 @@ def test_fetching_a_model_asks_first_shows_progress_and_can_be_cancelled(open_do
     assert user.sentence.startswith("Stopped.")
     assert not status.running.isVisible()
     user.press(status.fetch)
-    user.until(user.sees_preview, timeout=8000)
+    user.until(user.sees_preview)
     assert models.itemText(1).startswith("vit_b – on this computer: ")
 
 

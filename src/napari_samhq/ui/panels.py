@@ -17,6 +17,9 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from qtpy.QtGui import QPaintEvent
 
     from napari_samhq.session import Status
 
@@ -46,6 +50,26 @@ __all__ = [
 #: Height and width of the pictures of candidates, in pixels.
 CANDIDATE_SIZE = (60, 84)
 _SHOW_PROGRESS_AFTER_MS = 400
+_COLON = ":  "  # two blanks, which no name of an image has by chance
+
+
+class _Combo(QComboBox):
+    """A combo box that shows what stands before a colon; the open list shows all of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Long names are cut in the box, and whole in the list; the dock keeps its width.
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def paintEvent(self, _event: QPaintEvent | None) -> None:  # Qt's name
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        option.currentText = (option.currentText or "").split(_COLON)[0]
+        painter = QStylePainter(self)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
 
 class SourcePanel(QWidget):
@@ -56,7 +80,7 @@ class SourcePanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.images, self.models = _combo(), _combo()
+        self.images, self.models = _Combo(), _Combo()
         self.images.setToolTip("The image that you segment. Each image keeps its own objects.")
         grid = _flat(QGridLayout(self))
         for row, (text, widget) in enumerate((("Image", self.images), ("Model", self.models))):
@@ -82,9 +106,8 @@ class SourcePanel(QWidget):
         """List the models, each with what it is good for and whether it is here."""
         self.models.clear()
         for info in infos:
-            # What is cut off in the narrow box can be read in the open list.
             about = info.title.split(": ", 1)[-1]
-            self.models.addItem(f"{info.name} – {_where(info)}: {about}", info.name)
+            self.models.addItem(f"{info.name} – {_where(info)}{_COLON}{about}", info.name)
             row = self.models.count() - 1
             self.models.setItemData(row, _about(info), Qt.ItemDataRole.ToolTipRole)
         view = self.models.view()
@@ -305,15 +328,6 @@ def _flat(layout: Any) -> Any:
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(4)
     return layout
-
-
-def _combo() -> QComboBox:
-    combo = QComboBox()
-    # Long names are cut in the box, and whole in the list; the dock keeps its width.
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(8)
-    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return combo
 
 
 def _choice(text: str, help_: str) -> QPushButton:
