@@ -56,11 +56,11 @@ def _colours(rng: np.random.Generator, image: NDArray[np.float32]) -> NDArray[np
             return np.repeat(image, 3, axis=2)
         if draw < 0.82:  # one fluorescence colour on black
             tint = rng.uniform(0, 1, 3).astype(np.float32)
-            return image * (tint / tint.max())
+            return np.asarray(image * (tint / tint.max()), np.float32)
         dark, bright = rng.uniform(0, 1, (2, 3)).astype(np.float32)
         if np.abs(bright - dark).max() < 0.5:
             dark, bright = np.zeros(3, np.float32), np.ones(3, np.float32)
-        return dark + (bright - dark) * image
+        return np.asarray(dark + (bright - dark) * image, np.float32)
     draw = rng.random()
     if draw < 0.2:
         return image[..., rng.permutation(3)]

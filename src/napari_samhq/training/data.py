@@ -254,7 +254,7 @@ def stretch_to_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
         return image
     low, high = np.percentile(image, (0.1, 99.9))
     scaled = (image.astype(np.float32) - low) / max(float(high - low), 1e-6)
-    return (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
+    return np.asarray((np.clip(scaled, 0, 1) * 255).round(), np.uint8)
 
 
 def load_image(record: Record) -> AnnotatedImage:

@@ -119,8 +119,10 @@ class BatchMaker:
     def make(self, step: int, plan: BatchPlan) -> Batch:
         """Return the batch of one step; the same step and plan give the same batch."""
         rng = np.random.default_rng([self.pool.seed, 1, step])
-        images, labels, complete, origins = [], [], [], []
-        index, ids, boxes = [], [], []
+        images: list[NDArray[np.uint8]] = []
+        labels, complete, origins = [], [], []
+        index: list[int] = []
+        ids, boxes = [], []
         while len(images) < plan.crops:
             item = self._draw(rng)
             image, label = self._crop(rng, item, plan)

@@ -14,7 +14,7 @@ moves for hundreds of steps.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,8 @@ def positional_table(
 
 def _orthogonal(rows: int, cols: int, generator: torch.Generator) -> Tensor:
     square = torch.randn(max(rows, cols), max(rows, cols), generator=generator)
-    return torch.linalg.qr(square).Q[:rows, :cols]
+    turn: Tensor = torch.linalg.qr(square).Q
+    return turn[:rows, :cols]
 
 
 @torch.no_grad()
@@ -54,12 +55,13 @@ def aligned_start(model: SamHQModel, seed: int = 0) -> None:
     generator = torch.Generator().manual_seed(seed)
     # Contents would outshout the places in the keys if the embedding began at unit size; the
     # entries of the positional codes are about 0.7.
-    model.vision_encoder.neck[-1].weight.fill_(0.3)
+    model.get_parameter("vision_encoder.neck.3.weight").fill_(0.3)
     table = model.shared_image_embedding.positional_embedding
     table.copy_(positional_table(table.shape[1], generator))
     transformer = model.mask_decoder.transformer
     _align(transformer.final_attn_token_to_image, generator, gain=6.0)
-    for layer in transformer.layers:
+    layers: Any = transformer.layers
+    for layer in layers:
         _align(layer.cross_attn_token_to_image, generator, gain=6.0, passing=2.0)
         _align(layer.cross_attn_image_to_token, generator, gain=6.0, passing=2.0)
         _align(layer.self_attn, generator, gain=3.0, passing=1.0)

@@ -183,7 +183,7 @@ def _cells(rng: np.random.Generator, size: int) -> NDArray[np.int32]:
     area = ndimage.sum_labels(np.ones_like(pieces), pieces, np.arange(total + 1))
     area[0] = 0
     pieces[np.isin(pieces, np.flatnonzero(area < 0.1 * spacing**2))] = 0
-    return pieces.astype(np.int32)
+    return np.asarray(pieces, np.int32)
 
 
 def _borders(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -193,7 +193,7 @@ def _borders(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     edge[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     edge[:-1, :-1] |= labels[:-1, :-1] != labels[1:, 1:]
     edge[:-1, 1:] |= labels[:-1, 1:] != labels[1:, :-1]
-    return edge
+    return np.asarray(edge, bool)
 
 
 def _scattered(rng: np.random.Generator, size: int, kind: str) -> NDArray[np.int32]:

@@ -246,7 +246,7 @@ class Trainer:
         with sdpa_kernel(self._attention):
             loss, values = self._loss(batch, phase, generator)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
         if torch.isfinite(norm):
@@ -372,5 +372,5 @@ class Trainer:
 def _bfloat16_pays(device: torch.device) -> bool:
     """Whether mixed precision is faster on this device."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
