@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SIZE = (1280, 800)
+MOST_BYTES = 280_000  # larger pictures get by with 256 colours
 
 
 class Photographer:
@@ -68,11 +69,12 @@ class Photographer:
     def shoot(self, name: str) -> None:
         self.settle()
         pixels = self.viewer.window.screenshot(canvas_only=False, flash=False)
-        picture = Image.fromarray(pixels[..., :3]).quantize(
-            256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-        )
+        picture = Image.fromarray(pixels[..., :3])
         path = self.out / f"{name}-{self.theme}.png"
         picture.save(path, optimize=True)
+        if path.stat().st_size > MOST_BYTES:
+            few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            few.save(path, optimize=True)
         print(f"{path}  {path.stat().st_size / 1000:.0f} kB  {self.dock.status.sentence.text()}")
 
     def close(self) -> None:

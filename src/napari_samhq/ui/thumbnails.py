@@ -18,6 +18,7 @@ __all__ = ["names_by_size", "thumbnails"]
 
 _MARGIN = 0.25
 _TINT = 0.45
+_SPECKS = 0.02
 
 
 def thumbnails(
@@ -80,11 +81,12 @@ def _window(
     mask: NDArray[np.bool_], size: tuple[int, int]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pick the rows and columns to show: around the mask, in the picture's proportions."""
-    where = [np.flatnonzero(mask.any(axis=1 - axis)) for axis in (0, 1)]
-    if not len(where[0]):
-        where = [np.arange(length) for length in mask.shape]
-    low = np.array([one[0] for one in where], dtype=float)
-    high = np.array([one[-1] + 1 for one in where], dtype=float)
+    where = np.argwhere(mask)
+    if not len(where):
+        where = np.argwhere(np.ones_like(mask))
+    # Nearly all of the mask: a speck far away should not make the object small.
+    low, last = np.quantile(where, (_SPECKS, 1 - _SPECKS), axis=0)
+    high = last + 1
     step = float(((high - low) * (1 + 2 * _MARGIN) / size).max())
     starts = (low + high - step * np.array(size)) / 2
     rows, cols = (
