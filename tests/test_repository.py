@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import shutil
 import statistics
@@ -213,6 +214,23 @@ def test_every_command_and_option_in_the_readme_exists() -> None:
         assert help_text.exit_code == 0, line
         for option in (word for word in words if word.startswith("-")):
             assert re.search(rf"(^|[\s,/]){re.escape(option)}\b", help_text.output), line
+
+
+def numbers(text: str) -> list[dict[str, str]]:
+    """Read the first table of a document that has a column 'box'."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    start = next(i for i, cells in enumerate(lines) if "box" in cells)
+    rows = itertools.takewhile(lambda cells: len(cells) > 1, lines[start + 2 :])
+    return [dict(zip(["images", *lines[start][1:]], cells, strict=True)) for cells in rows]
+
+
+def test_the_numbers_in_the_readme_are_those_of_the_model_card() -> None:
+    card = SOURCE / "checkpoints" / "weights" / "micro" / "README.md"
+    measured = {row["images"]: row for row in numbers(card.read_text(encoding="utf-8"))}
+    told = numbers((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {row["images"] for row in told} == set(measured)
+    for row in told:
+        assert row == {name: measured[row["images"]][name] for name in row}
 
 
 def test_relative_links_in_the_documents_lead_somewhere() -> None:
