@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SIZE = (1280, 800)
-MOST_BYTES = 280_000  # larger pictures get by with 256 colours
 
 
 class Photographer:
@@ -69,17 +68,19 @@ class Photographer:
     def shoot(self, name: str) -> None:
         self.settle()
         pixels = self.viewer.window.screenshot(canvas_only=False, flash=False)
-        picture = Image.fromarray(pixels[..., :3])
         path = self.out / f"{name}-{self.theme}.png"
-        picture.save(path, optimize=True)
-        if path.stat().st_size > MOST_BYTES:
-            few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-            few.save(path, optimize=True)
+        Image.fromarray(smaller(pixels[..., :3])).save(path, optimize=True)
         print(f"{path}  {path.stat().st_size / 1000:.0f} kB  {self.dock.status.sentence.text()}")
 
     def close(self) -> None:
         self.viewer.close()
         self.wait(0.2)
+
+
+def smaller(rgb: np.ndarray) -> np.ndarray:
+    """Take the finest noise out of grey pixels, which nobody sees, and a third of the file."""
+    grey = (rgb == rgb[..., :1]).all(axis=-1) & (rgb[..., 0] < 230)
+    return np.where(grey[..., np.newaxis], rgb // 4 * 4, rgb)
 
 
 def tour(photographer: Photographer, boxes: np.ndarray) -> None:

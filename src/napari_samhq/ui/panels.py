@@ -66,7 +66,8 @@ class _Combo(QComboBox):
     def paintEvent(self, _event: QPaintEvent | None) -> None:  # Qt's name
         option = QStyleOptionComboBox()
         self.initStyleOption(option)
-        option.currentText = (option.currentText or "").split(_COLON)[0]
+        text = option.currentText if self.currentIndex() >= 0 else self.placeholderText()
+        option.currentText = (text or "").split(_COLON)[0]
         painter = QStylePainter(self)
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
