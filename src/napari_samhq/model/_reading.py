@@ -72,10 +72,10 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     --------
     >>> import tempfile, torch
     >>> from napari_samhq.model.serialization import write_tensors
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> file = Path(folder.name) / "model.safetensors"
-    >>> write_tensors(file, {"bias": torch.ones(2)})
-    >>> read_tensors(file)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "model.safetensors"
+    ...     write_tensors(file, {"bias": torch.ones(2)})
+    ...     read_tensors(file)
     {'bias': tensor([1., 1.])}
     """
     path = Path(path)
