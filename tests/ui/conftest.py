@@ -20,9 +20,9 @@ def pytest_collection_modifyitems(items):
     here = os.path.dirname(__file__)
     seeing = sys.platform != "linux" or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     for item in items:
-        if str(item.path).startswith(here) and "make_napari_viewer_proxy" in item.fixturenames:
+        if str(item.path).startswith(here) and "qtbot" in item.fixturenames:
             item.add_marker(pytest.mark.gui)
-            if not seeing:
+            if not seeing:  # Qt would end Python, not only the test
                 item.add_marker(pytest.mark.skip(reason="no display; run it under xvfb-run"))
 
 
