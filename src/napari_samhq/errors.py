@@ -11,7 +11,10 @@ The family tree::
     ├── LayerError          (ValueError)   a napari layer that cannot be used, or is gone
     ├── FileError           (OSError)      a file that cannot be read or written
     ├── OutOfMemoryError    (MemoryError)  the device has too little memory
+    ├── DeviceLostError     (RuntimeError) the device stopped working
     ├── MissingExtraError   (ImportError)  an optional dependency that is not installed
+    ├── SettingsError       (ValueError)   a setting that does not exist or cannot have that value
+    ├── TilesFailedError                   some tiles of a run could not be done; others are kept
     └── Cancelled                          the user stopped the work
 
 Each message says what came, what was needed, and what to do next. Where a standard exception
@@ -24,6 +27,7 @@ from __future__ import annotations
 __all__ = [
     "Cancelled",
     "CheckpointError",
+    "DeviceLostError",
     "DownloadError",
     "FileError",
     "ImageError",
@@ -34,6 +38,7 @@ __all__ = [
     "PromptError",
     "SamHQError",
     "SamHQWarning",
+    "SettingsError",
 ]
 
 
@@ -73,8 +78,16 @@ class OutOfMemoryError(SamHQError, MemoryError):
     """The device has too little memory for the work."""
 
 
+class DeviceLostError(SamHQError, RuntimeError):
+    """The device stopped working, or was taken away."""
+
+
 class MissingExtraError(SamHQError, ImportError):
     """An optional dependency is not installed."""
+
+
+class SettingsError(SamHQError, ValueError):
+    """A setting does not exist, or cannot have that value."""
 
 
 class Cancelled(SamHQError):
@@ -83,3 +96,17 @@ class Cancelled(SamHQError):
 
 class SamHQWarning(UserWarning):
     """Something was repaired or left out; the result stands, and the message says what changed."""
+
+
+class TilesFailedError(SamHQError):
+    """Some tiles of a run could not be done; the others are kept.
+
+    Attributes
+    ----------
+    tiles : list of (int, int)
+        Which: number of the grid, and place in it.
+    """
+
+    def __init__(self, message: str, tiles: list[tuple[int, int]]) -> None:
+        super().__init__(message)
+        self.tiles = tiles
