@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.units import unit_factors
+from napari_samhq.core.units import unit_factors, unit_names
 from napari_samhq.errors import LayerError
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class Transform:
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, dtype=np.float64)
-        units = tuple(str(unit) for unit in self.units) or ("pixel",) * (len(matrix) - 1)
+        units = unit_names(self.units) or ("pixel",) * (len(matrix) - 1)
         _check_matrix(matrix, units)
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)

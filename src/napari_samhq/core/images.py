@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["rgb8_and_limits", "to_rgb8"]
+__all__ = ["check_image", "measured_limits", "rgb8_and_limits", "to_rgb8"]
 
 PERCENTILES = (0.1, 99.9)
 """Share of the pixel values, in percent, below black and below white."""
@@ -116,10 +116,98 @@ def rgb8_and_limits(
         return np.array(pixels, order="C"), None
     low, high = _limits(pixels, contrast_limits)
     if low == high:
-        low = float(low)
-        high = max(low + 1, float(np.nextafter(low, np.inf)))  # limits that can be passed again
-        return np.zeros((*pixels.shape[:2], 3), dtype=np.uint8), (low, high)
-    return _mapped(pixels, low, high), (float(low), float(high))
+        return np.zeros((*pixels.shape[:2], 3), dtype=np.uint8), _apart(low, high)
+    return _mapped(pixels, low, high), _apart(low, high)
+
+
+def measured_limits(image: Any) -> tuple[float, float] | None:
+    """Tell which values :func:`to_rgb8` would make black and white, without making the picture.
+
+    Parameters
+    ----------
+    image : array_like
+        As in :func:`to_rgb8`.
+
+    Returns
+    -------
+    tuple of two floats, or None
+        As :func:`rgb8_and_limits` tells them.
+
+    Raises
+    ------
+    ImageError
+        As in :func:`to_rgb8`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measured_limits(np.array([[100, 1100]], dtype=np.uint16))
+    (100.0, 1100.0)
+    """
+    pixels = _as_pixels(image)
+    if pixels.dtype == np.uint8 and pixels.ndim == 3:
+        return None
+    return _apart(*_limits(pixels, None))
+
+
+def _apart(low: Any, high: Any) -> tuple[float, float]:
+    """Make limits that can be passed again, also where there is no contrast."""
+    if low == high:
+        high = max(float(low) + 1, float(np.nextafter(float(low), np.inf)))
+    return float(low), float(high)
+
+
+def check_image(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Refuse what :func:`to_rgb8` could not show, by shape and type alone.
+
+    Parameters
+    ----------
+    shape : tuple of ints
+        Of the image.
+    dtype : numpy.dtype
+        Of its values.
+
+    Raises
+    ------
+    ImageError
+        If it is no plane of real numbers.
+
+    Examples
+    --------
+    >>> check_image((100, 120, 3), np.dtype("uint8"))
+    """
+    if dtype.kind not in "biuf":
+        advice = (
+            "Take its magnitude with np.abs(image)."
+            if dtype.kind == "c"
+            else "Convert it first, for example with image.astype(float); of complex numbers take "
+            "np.abs(image), of records one field."
+        )
+        raise ImageError(
+            f"The image holds values of type {dtype}; needed are real numbers. {advice}"
+        )
+    if len(shape) not in (2, 3):
+        raise ImageError(
+            f"The image has {len(shape)} axes, shape {shape}; needed is one plane, (H, W) or "
+            "(H, W, channels). Pick a plane first, for example image[0]."
+        )
+    if 0 in shape:
+        raise ImageError(f"The image has the shape {shape}, so no pixel. Pass another one.")
+    if len(shape) == 2 or shape[2] in (1, 3, 4):
+        return
+    if shape[0] in (3, 4):
+        advice = (
+            "If the first axis holds the channels, pass np.moveaxis(image, 0, -1); "
+            "if it is a stack, pick a plane, for example image[0]."
+        )
+    elif shape[2] == 2:
+        advice = "Pick one channel, for example image[..., 0]."
+    else:
+        advice = "Pick a plane, for example image[0], or a channel, for example image[..., 0]."
+    raise ImageError(
+        f"The image has the shape {shape}; needed is (H, W), or (H, W, C) with 1, 3 or 4 "
+        f"channels in the last axis. {advice}"
+    )
 
 
 def _as_pixels(image: Any) -> NDArray[Any]:
@@ -128,50 +216,14 @@ def _as_pixels(image: Any) -> NDArray[Any]:
         array = np.asarray(image)
     except ValueError as error:
         raise ImageError("The image is ragged: its rows differ in length.") from error
-    if array.dtype.kind not in "biuf":
-        advice = (
-            "Take its magnitude with np.abs(image)."
-            if array.dtype.kind == "c"
-            else "Convert it first, for example with image.astype(float); of complex numbers take "
-            "np.abs(image), of records one field."
-        )
-        raise ImageError(
-            f"The image holds values of type {array.dtype}; needed are real numbers. {advice}"
-        )
-    if array.ndim not in (2, 3):
-        raise ImageError(
-            f"The image has {array.ndim} axes, shape {array.shape}; needed is one plane, (H, W) or "
-            "(H, W, channels). Pick a plane first, for example image[0]."
-        )
-    if 0 in array.shape:
-        raise ImageError(f"The image has the shape {array.shape}, so no pixel. Pass another one.")
+    check_image(array.shape, array.dtype)
     if array.ndim == 2:
         return array
-    return _without_extra_channels(array)
-
-
-def _without_extra_channels(array: NDArray[Any]) -> NDArray[Any]:
-    channels = array.shape[2]
-    if channels == 1:
+    if array.shape[2] == 1:
         return array[..., 0]
-    if channels == 3:
-        return array
-    if channels == 4:
+    if array.shape[2] == 4:
         _warn("The image has four channels; the fourth was taken for alpha and dropped.")
-        return array[..., :3]
-    if array.shape[0] in (3, 4):
-        advice = (
-            "If the first axis holds the channels, pass np.moveaxis(image, 0, -1); "
-            "if it is a stack, pick a plane, for example image[0]."
-        )
-    elif channels == 2:
-        advice = "Pick one channel, for example image[..., 0]."
-    else:
-        advice = "Pick a plane, for example image[0], or a channel, for example image[..., 0]."
-    raise ImageError(
-        f"The image has the shape {array.shape}; needed is (H, W), or (H, W, C) with 1, 3 or 4 "
-        f"channels in the last axis. {advice}"
-    )
+    return array[..., :3]
 
 
 def _limits(pixels: NDArray[Any], given: tuple[float, float] | None) -> tuple[Any, Any]:

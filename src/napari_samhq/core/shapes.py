@@ -27,7 +27,7 @@ from napari_samhq.errors import PromptError, SamHQWarning
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["points_along", "prompt_from_shape"]
+__all__ = ["area_of_shape", "points_along", "prompt_from_shape"]
 
 _MOST_PATH_POINTS = 8  # more say little, and cost time with each prompt
 _PATH_SPACING_PX = 8.0
@@ -84,18 +84,44 @@ def prompt_from_shape(
     if shape_type == "rectangle":
         return Prompt(box=clean_box(box_around(vertices), image_shape))
     if shape_type == "ellipse":
-        outline, box = _ellipse(vertices)
+        _, box = _ellipse(vertices)
     elif shape_type == "polygon":
-        outline, box = vertices, box_around(vertices)
+        box = box_around(vertices)
     else:
         raise PromptError(
             f"A shape of type {shape_type!r} cannot be a prompt. Draw a rectangle, an ellipse, a "
             "polygon, a path or a line."
         )
-    box = clean_box(box, image_shape)
-    mask = _filled(outline, image_shape) if with_mask else None
-    # A sliver may cover no pixel centre; its box still says where it is.
-    return Prompt(box=box, mask=mask if mask is not None and mask.any() else None)
+    mask = area_of_shape(vertices, shape_type, image_shape) if with_mask else None
+    return Prompt(box=clean_box(box, image_shape), mask=mask)
+
+
+def area_of_shape(
+    vertices_rc: ArrayLike, shape_type: str, image_shape: tuple[int, int]
+) -> NDArray[np.bool_] | None:
+    """Fill a polygon or an ellipse.
+
+    Parameters
+    ----------
+    vertices_rc, shape_type, image_shape
+        As in :func:`prompt_from_shape`.
+
+    Returns
+    -------
+    ndarray of shape (H, W), bool, or None
+        None for other shapes, and for a sliver that covers no pixel centre.
+
+    Examples
+    --------
+    >>> int(area_of_shape([[2, 2], [2, 5], [5, 5], [5, 2]], "polygon", (8, 8)).sum())
+    16
+    """
+    if shape_type not in ("polygon", "ellipse"):
+        return None
+    vertices = np.asarray(vertices_rc, dtype=np.float64)
+    outline = vertices if shape_type == "polygon" else _ellipse(vertices)[0]
+    mask = _filled(outline, image_shape)
+    return mask if mask.any() else None
 
 
 def points_along(vertices_rc: ArrayLike) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,33 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["unit_factors"]
+__all__ = ["unit_factors", "unit_names"]
+
+
+def unit_names(units: Sequence[Any]) -> tuple[str, ...]:
+    """Write units as strings.
+
+    Parameters
+    ----------
+    units : sequence of str or pint.Unit
+        As napari layers have them.
+
+    Returns
+    -------
+    tuple of str
+        Their names, as pint knows them.
+
+    Examples
+    --------
+    >>> unit_names(["um", "s"])
+    ('um', 's')
+    """
+    return tuple(map(_name, units))
+
+
+@lru_cache(maxsize=256)
+def _name(unit: Any) -> str:
+    return str(unit)  # pint takes longer over this than everything else about a transform
 
 
 def unit_factors(source_units: Sequence[Any], target_units: Sequence[Any]) -> NDArray[np.float64]:
@@ -48,7 +75,7 @@ def unit_factors(source_units: Sequence[Any], target_units: Sequence[Any]) -> ND
     >>> unit_factors(["nm", "s"], ["um", "s"]).round(9).tolist()
     [0.001, 1.0]
     """
-    source, target = [str(u) for u in source_units], [str(u) for u in target_units]
+    source, target = list(unit_names(source_units)), list(unit_names(target_units))
     if source == target:  # nearly always; spares importing pint, which takes a while
         return np.ones(len(source))
     pairs = list(zip(map(_unit, source), map(_unit, target), strict=True))

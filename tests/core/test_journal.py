@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from napari_samhq.session.journal import Draft, Journal, Rejected
-from napari_samhq.session.plane import Plane
-from napari_samhq.session.prompting import Drawn, DrawnPoint
+from napari_samhq.core.drawn import Drawn, DrawnPoint
+from napari_samhq.core.journal import Draft, Drafts, Journal, Rejected
+from napari_samhq.core.planes import Plane
 
 
 def _event(row: int) -> Rejected:
-    return Rejected(Plane((0, 1)), Draft(Drawn((DrawnPoint(row, 0),))), Draft())
+    return Rejected(Plane((0, 1)), Drafts((Draft(1, Drawn((DrawnPoint(row, 0),))),), 1), Drafts())
 
 
 def test_going_back_and_forth():
@@ -33,9 +33,3 @@ def test_what_was_taken_back_is_forgotten_once_something_else_happens():
     assert not journal.can_redo
     assert list(journal) == [_event(0), _event(9)]
     assert len(journal) == 2
-
-
-def test_a_draft_counts_while_it_has_prompts_or_an_object():
-    assert not Draft()
-    assert Draft(label_id=3)
-    assert Draft(Drawn((DrawnPoint(1, 2),)))

@@ -1,0 +1,120 @@
+"""Outlines of masks as polygons, and polygons filled again.
+
+Polygons are in the frame of drawing programs: x, y in pixels with (0, 0) in the outer corner of the
+first pixel, so the pixel in row r and column c covers x from c to c + 1 and y from r to r + 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_samhq.core.masks import CroppedMask
+from napari_samhq.errors import FileError
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+__all__ = ["fill_polygon", "outline_of", "smooth_outline"]
+
+_ROWS_AT_ONCE = 256  # so that coordinates of all pixels of a large area are never in memory
+
+
+def outline_of(mask: CroppedMask) -> BaseGeometry:
+    """Trace the edges of a mask's pixels.
+
+    Parameters
+    ----------
+    mask : CroppedMask
+
+    Returns
+    -------
+    shapely Polygon or MultiPolygon
+        Its area is the number of pixels. Pixels that touch at a corner only are parts of their own;
+        holes are holes. Filling it gives the mask again, pixel by pixel.
+
+    Examples
+    --------
+    >>> square = CroppedMask.of(np.ones((2, 3), dtype=bool), (10, 20))
+    >>> outline_of(square).bounds, outline_of(square).area
+    ((20.0, 10.0, 23.0, 12.0), 6.0)
+    """
+    import shapely
+
+    inside = np.pad(mask.array(), ((0, 0), (1, 1)))
+    steps = np.diff(inside.astype(np.int8), axis=1)
+    rows, starts = np.nonzero(steps == 1)  # row by row, so runs and their ends come in pairs
+    _, stops = np.nonzero(steps == -1)
+    boxes = shapely.box(starts + mask.left, rows + mask.top, stops + mask.left, rows + mask.top + 1)
+    # Corners in the middle of a straight edge are left over from the runs; they say nothing.
+    outline: BaseGeometry = shapely.simplify(shapely.union_all(boxes), 0)
+    return outline
+
+
+def smooth_outline(outline: BaseGeometry, tolerance_px: float = 1.0) -> BaseGeometry:
+    """Replace the stairs of a traced outline by fewer, straighter edges.
+
+    Parameters
+    ----------
+    outline : shapely geometry
+    tolerance_px : float, optional
+        How far the edge may move (Douglas & Peucker, 1973).
+    """
+    import shapely
+
+    smoothed: BaseGeometry = shapely.simplify(outline, tolerance_px)
+    return smoothed
+
+
+def fill_polygon(polygon: BaseGeometry, shape: tuple[int, int] | None = None) -> CroppedMask:
+    """Collect the pixels whose centres a polygon covers.
+
+    Parameters
+    ----------
+    polygon : shapely Polygon or MultiPolygon
+        A self-crossing one follows the even-odd rule.
+    shape : tuple of two ints, optional
+        Height and width of the image; what lies outside is cut off.
+
+    Returns
+    -------
+    CroppedMask
+        Empty where the polygon covers no pixel centre.
+
+    Raises
+    ------
+    FileError
+        If the polygon is larger than an image could be, or not finite.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> fill_polygon(shapely.box(20, 10, 23, 12)).array().tolist()
+    [[True, True, True], [True, True, True]]
+    """
+    import shapely
+
+    if polygon.is_empty:
+        return CroppedMask.of(np.zeros((0, 0), dtype=bool))
+    valid = polygon if polygon.is_valid else shapely.make_valid(polygon)
+    if shape is not None:
+        valid = shapely.clip_by_rect(valid, 0, 0, shape[1], shape[0])
+        if valid.is_empty:
+            return CroppedMask.of(np.zeros((0, 0), dtype=bool))
+    left, top, right, bottom = valid.bounds
+    if not np.isfinite([left, top, right, bottom]).all() or (right - left) * (bottom - top) > 2**31:
+        raise FileError(
+            f"A polygon reaches from x {left:g}, y {top:g} to x {right:g}, y {bottom:g}: more than "
+            "any image. Coordinates are needed in pixels of the image."
+        )
+    start = int(np.floor(top)), int(np.floor(left))
+    size = int(np.ceil(bottom)) - start[0], int(np.ceil(right)) - start[1]
+    filled = np.zeros(size, dtype=bool)
+    shapely.prepare(valid)  # an index of its edges, without which each pixel asks all of them
+    columns = start[1] + 0.5 + np.arange(size[1])
+    for row in range(0, size[0], _ROWS_AT_ONCE):
+        part = filled[row : row + _ROWS_AT_ONCE]
+        rows = start[0] + 0.5 + np.arange(row, row + len(part))
+        part[:] = shapely.contains_xy(valid, columns[np.newaxis], rows[:, np.newaxis])
+    return CroppedMask.of(filled, start)

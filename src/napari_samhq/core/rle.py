@@ -1,0 +1,137 @@
+"""Run-length encoding of masks as in COCO: runs go down the columns, background first.
+
+The compressed form is that of the COCO API (Lin et al., ECCV 2014): from the third on, each run is
+written as its difference to the run before the last, in groups of five bits, the lowest first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["compress_runs", "expand_runs", "mask_from_runs", "runs_of_mask"]
+
+_FIRST_CHARACTER = 48
+_MORE, _SIGN, _BITS = 0x20, 0x10, 0x1F
+_MOST_GROUPS = 8  # 40 bits: more than any image has pixels
+
+
+def runs_of_mask(mask: NDArray[np.bool_]) -> list[int]:
+    """Count the runs of equal pixels down the columns, background first.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (H, W), bool
+
+    Returns
+    -------
+    list of int
+        Lengths that add up to H * W; the first is 0 where the first pixel belongs to the object.
+
+    Examples
+    --------
+    >>> runs_of_mask(np.array([[False, True], [True, True]]))
+    [1, 3]
+    """
+    flat = np.concatenate([[False], np.asarray(mask, dtype=bool).ravel(order="F")])
+    changes = np.flatnonzero(flat[1:] != flat[:-1])
+    return [int(run) for run in np.diff(changes, prepend=0, append=flat.size - 1)]
+
+
+def mask_from_runs(runs: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Turn runs into the mask again.
+
+    Parameters
+    ----------
+    runs : sequence of int
+        Lengths of runs down the columns, background first.
+    shape : tuple of two ints
+        Height and width of the mask in pixels.
+
+    Raises
+    ------
+    FileError
+        If a run is negative, or they do not add up to the number of pixels.
+
+    Examples
+    --------
+    >>> mask_from_runs([1, 3], (2, 2)).astype(int).tolist()
+    [[0, 1], [1, 1]]
+    """
+    height, width = shape
+    if any(run < 0 for run in runs):
+        raise FileError(f"A run of {min(runs)} pixels: no mask has one. The file is damaged.")
+    total = sum(runs)  # of Python's integers, which do not overflow
+    if total != height * width:
+        raise FileError(
+            f"The runs add up to {total} pixels, but the mask of {height} x {width} has "
+            f"{height * width}. The file is damaged."
+        )
+    values: Any = np.arange(len(runs)) % 2 == 1
+    mask: NDArray[np.bool_] = np.repeat(values, runs).reshape((width, height)).T
+    return mask
+
+
+def compress_runs(runs: Sequence[int]) -> str:
+    """Write runs as the string of the COCO API.
+
+    Examples
+    --------
+    >>> compress_runs([1, 3])
+    '13'
+    """
+    characters = []
+    for index, run in enumerate(runs):
+        value = run - runs[index - 2] if index > 2 else run
+        more = True
+        while more:
+            bits = value & _BITS
+            value >>= 5
+            more = value != (-1 if bits & _SIGN else 0)
+            characters.append(chr((bits | _MORE if more else bits) + _FIRST_CHARACTER))
+    return "".join(characters)
+
+
+def expand_runs(text: str) -> list[int]:
+    """Read the string of the COCO API.
+
+    Raises
+    ------
+    FileError
+        If it has other characters than that, ends within a number, or gives negative runs.
+
+    Examples
+    --------
+    >>> expand_runs("13")
+    [1, 3]
+    """
+    runs: list[int] = []
+    value = groups = 0
+    for character in text:
+        code = ord(character) - _FIRST_CHARACTER
+        if not 0 <= code < 64:
+            raise FileError(f"{character!r} is no character of a run-length encoding.")
+        value |= (code & _BITS) << (5 * groups)
+        groups += 1
+        if groups > _MOST_GROUPS:
+            raise FileError("A run of the run-length encoding is too long to be true.")
+        if code & _MORE:
+            continue
+        if code & _SIGN:
+            value -= 1 << (5 * groups)
+        run = value + runs[-2] if len(runs) > 2 else value
+        if run < 0:
+            raise FileError(f"A run of {run} pixels: no mask has one. The file is damaged.")
+        runs.append(run)
+        value = groups = 0
+    if groups:
+        raise FileError("The run-length encoding ends within a number. The file is damaged.")
+    return runs
