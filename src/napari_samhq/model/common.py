@@ -32,7 +32,14 @@ class LayerNorm2d(nn.Module):
             return rows.permute(0, 3, 1, 2)
         centred = x - x.mean(dim=1, keepdim=True)
         variance = centred.pow(2).mean(dim=1, keepdim=True)
-        normed = centred / torch.sqrt(variance + self.eps)
+        deviation = torch.sqrt(variance + self.eps)
+        if not torch.is_grad_enabled():  # the same numbers, without memory for every step
+            return (
+                centred.div_(deviation)
+                .mul_(self.weight[:, None, None])
+                .add_(self.bias[:, None, None])
+            )
+        normed = centred / deviation
         return self.weight[:, None, None] * normed + self.bias[:, None, None]
 
 

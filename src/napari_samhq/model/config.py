@@ -163,7 +163,11 @@ _ENCODERS: dict[str, type[EncoderConfig]] = {
 
 @dataclass
 class SamHQPromptEncoderConfig(_Config):
-    """Encoder of points, boxes and masks."""
+    """Encoder of points, boxes and masks.
+
+    With ``prompt_maps``, points and boxes are also drawn into the picture, see `prompt_maps.py`. No
+    published model has this; the bundled ``micro`` does.
+    """
 
     model_type: ClassVar[str] = "sam_hq_prompt_encoder"
 
@@ -174,6 +178,7 @@ class SamHQPromptEncoderConfig(_Config):
     num_point_embeddings: int = 4
     hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-6
+    prompt_maps: bool = False
 
     @property
     def image_embedding_size(self) -> int:
@@ -185,7 +190,9 @@ class SamHQPromptEncoderConfig(_Config):
 class SamHQMaskDecoderConfig(_Config):
     """Two-way transformer and mask heads.
 
-    ``vit_dim`` is the number of channels of the early features that the HQ branch fuses.
+    ``vit_dim`` is the number of channels of the early features that the HQ branch fuses. With
+    ``join_hq``, its refining convolutions see the HQ features and what the prompt asks for
+    together, and not the latter alone; no published model has this, the bundled ``micro`` does.
     """
 
     model_type: ClassVar[str] = "sam_hq_mask_decoder"
@@ -201,6 +208,7 @@ class SamHQMaskDecoderConfig(_Config):
     iou_head_hidden_dim: int = 256
     layer_norm_eps: float = 1e-6
     vit_dim: int = 768
+    join_hq: bool = False
 
 
 class SamHQConfig:

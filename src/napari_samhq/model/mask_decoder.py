@@ -19,6 +19,7 @@ from .transformer import TwoWayTransformer
 
 if TYPE_CHECKING:
     from .config import SamHQMaskDecoderConfig
+    from .prompt_maps import PromptPictures
 
 __all__ = ["DecodedMasks", "MaskDecoder"]
 
@@ -73,6 +74,11 @@ class MaskDecoder(nn.Module):
         self.mask_conv1 = nn.Conv2d(finest, fine, 3, padding=1)
         self.mask_norm = LayerNorm2d(fine)
         self.mask_conv2 = nn.Conv2d(fine, finest, 3, padding=1)
+        self.join_hq: nn.Conv2d | None = None
+        if config.join_hq:
+            self.join_hq = nn.Conv2d(finest, finest, 1)
+            for parameter in self.join_hq.parameters():
+                nn.init.zeros_(parameter)
 
     def hq_features(self, image_embedding: Tensor, early_features: Tensor) -> Tensor:
         """Fuse (B, C, h, w) and (B, h, w, E) to the HQ features (B, C / 8, 4h, 4w)."""
@@ -90,6 +96,7 @@ class MaskDecoder(nn.Module):
         image_places: Tensor,
         sparse: Tensor | None,
         dense: Tensor,
+        pictures: PromptPictures | None = None,
     ) -> DecodedMasks:
         """Decode P prompts on B images; P is a multiple of B, each image's prompts side by side.
 
@@ -101,10 +108,14 @@ class MaskDecoder(nn.Module):
         sparse : Tensor of shape (P, N, C) or None
             Tokens of points and boxes; None for prompts of masks alone, or of nothing.
         dense : Tensor of shape (1 or P, C, h, w)
+        pictures : PromptPictures, optional
+            Of the P prompts, in models with prompt maps.
         """
+        if pictures is not None:
+            dense = dense + pictures.coarse
         prompts = max(len(image_embedding), len(dense)) if sparse is None else len(sparse)
         per_image = prompts // len(image_embedding)
-        image = image_embedding.repeat_interleave(per_image, dim=0) + dense
+        image = _for_each_prompt(image_embedding, per_image) + dense
         tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight, self.hq_token.weight])
         tokens = tokens.expand(prompts, -1, -1)
         if sparse is not None:
@@ -112,9 +123,13 @@ class MaskDecoder(nn.Module):
         tokens, image = self.transformer(tokens, image, image_places)
 
         upscaled = F.gelu(self.upscale_layer_norm(self.upscale_conv1(image)))
-        upscaled = F.gelu(self.upscale_conv2(upscaled))
-        refined = self.mask_conv2(F.gelu(self.mask_norm(self.mask_conv1(upscaled))))
-        refined = refined + hq_features.repeat_interleave(per_image, dim=0)
+        upscaled = self.upscale_conv2(upscaled)
+        upscaled = F.gelu(upscaled if pictures is None else upscaled + pictures.fine)
+        joint = upscaled
+        if self.join_hq is not None:
+            joint = joint + _for_each_prompt(self.join_hq(hq_features), per_image)
+        refined = self.mask_conv2(F.gelu(self.mask_norm(self.mask_conv1(joint))))
+        refined = refined + _for_each_prompt(hq_features, per_image)
 
         heads = self.output_hypernetworks_mlps
         vectors = torch.stack([head(tokens[:, 1 + i]) for i, head in enumerate(heads)], dim=1)
@@ -124,3 +139,8 @@ class MaskDecoder(nn.Module):
             hq_logits=torch.einsum("pmc,pchw->pmhw", hq_vector, refined),
             scores=self.iou_prediction_head(tokens[:, 0]),
         )
+
+
+def _for_each_prompt(features: Tensor, per_image: int) -> Tensor:
+    """Repeat features (B, ...) to (P, ...), without a copy where there is nothing to repeat."""
+    return features if per_image == 1 else features.repeat_interleave(per_image, dim=0)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .common import LayerNorm2d, activation
+from .prompt_maps import PromptMapEmbedding, PromptPictures
 
 if TYPE_CHECKING:
     from .config import SamHQPromptEncoderConfig
@@ -86,6 +87,11 @@ class PromptEncoder(nn.Module):
         self.point_embed = nn.ModuleList(
             nn.Embedding(1, config.hidden_size) for _ in range(config.num_point_embeddings)
         )
+        self.prompt_maps = (
+            PromptMapEmbedding(config.hidden_size, config.patch_size)
+            if config.prompt_maps
+            else None
+        )
 
     def points(self, points_xy: Tensor, labels: Tensor, *, pad: bool) -> Tensor:
         """Encode points (P, N, 2) with labels (P, N) to tokens (P, N or N + 1, C)."""
@@ -118,6 +124,23 @@ class PromptEncoder(nn.Module):
             out: Tensor = self.mask_embed(mask_logits)
             return out
         return self.no_mask_embed.weight.view(1, -1, 1, 1).expand(1, -1, *size)
+
+    def pictures(
+        self,
+        points_xy: Tensor | None,
+        labels: Tensor | None,
+        boxes_xy: Tensor | None,
+        size: tuple[int, int],
+        origin_xy: Tensor | None = None,
+    ) -> PromptPictures | None:
+        """Draw points (P, N, 2) with labels (P, N) and boxes (P, K, 4) into the frame.
+
+        None in a model without prompt maps, or where there is nothing to draw.
+        """
+        if self.prompt_maps is None or (points_xy is None and boxes_xy is None):
+            return None
+        pictures: PromptPictures = self.prompt_maps(points_xy, labels, boxes_xy, size, origin_xy)
+        return pictures
 
     def image_positions(self, size: tuple[int, int], origin_xy: Tensor | None = None) -> Tensor:
         """Encode the centres of the (h, w) embedding places to (1 or P, C, h, w).

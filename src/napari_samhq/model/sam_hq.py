@@ -158,12 +158,14 @@ class SamHQModel(Pretrained):
             boxes_xy = boxes_xy[:, None] if boxes_xy.ndim == 2 else boxes_xy
             sparse.append(encoder.boxes(boxes_xy))
         height, width = features.image_embedding.shape[2:]
+        size = (height, width)
         decoded: DecodedMasks = self.mask_decoder(
             features.image_embedding,
             features.hq_features,
-            encoder.image_positions((height, width), origin_xy),
+            encoder.image_positions(size, origin_xy),
             torch.cat(sparse, dim=1) if sparse else None,
-            encoder.dense(mask_logits, (height, width)),
+            encoder.dense(mask_logits, size),
+            encoder.pictures(points_xy, point_labels, boxes_xy, size, origin_xy),
         )
         return decoded
 

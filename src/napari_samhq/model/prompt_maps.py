@@ -1,0 +1,154 @@
+"""Pictures of the prompts: maps over the frame that say where points and box are.
+
+A two-way transformer finds a prompt's place only by comparing positional codes, which takes long
+training. Drawing the prompts into the picture says it outright, as in click-based segmentation
+(Xu et al., "Deep interactive object selection", CVPR 2016; Sofiiuk et al., "Reviving iterative
+training with mask guidance", ICIP 2022). Distances are continuous, so places finer than a cell
+are kept. Published SAM-HQ models have no such maps; the bundled ``micro`` has.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MAP_COUNT", "PromptMapEmbedding", "PromptPictures", "prompt_maps"]
+
+POINT_SCALES_PX = (6.0, 20.0, 60.0, 160.0)
+BOX_SCALES_PX = (4.0, 20.0, 80.0)
+# Of each kind of point a bump per scale; of the box its four sides, and the nearest of them, per
+# scale, and its ellipse; whether there is a box, whether there are points.
+MAP_COUNT = 2 * len(POINT_SCALES_PX) + 5 * len(BOX_SCALES_PX) + 3
+
+
+class PromptPictures(NamedTuple):
+    """Embedded maps of P prompts.
+
+    Attributes
+    ----------
+    coarse : Tensor of shape (P, C, h, w)
+        On the grid of the image embedding, to be added to the dense embedding.
+    fine : Tensor of shape (P, C / 8, 4h, 4w)
+        On the grid of the low-res logits, to be added to the mask decoder's upscaled features.
+    """
+
+    coarse: Tensor
+    fine: Tensor
+
+
+def prompt_maps(
+    points_xy: Tensor | None,
+    labels: Tensor | None,
+    boxes_xy: Tensor | None,
+    columns: Tensor,
+    rows: Tensor,
+) -> Tensor:
+    """Draw prompts on a grid.
+
+    Parameters
+    ----------
+    points_xy : Tensor of shape (P, N, 2) or None
+        Model pixels; integers are pixel centres.
+    labels : Tensor of shape (P, N) or None
+        1 foreground, 0 background; points with other labels are not drawn.
+    boxes_xy : Tensor of shape (P, K, 4) or None
+        x0, y0, x1, y1 in model pixels. At least one of points and boxes is given.
+    columns, rows : Tensor of shape (1 or P, w) and (1 or P, h)
+        Centres of the grid's cells; model pixels, counted from the frame's edge.
+
+    Returns
+    -------
+    Tensor of shape (P, MAP_COUNT, h, w)
+        Values between -1 and 1.
+    """
+    count = len(points_xy if points_xy is not None else boxes_xy)  # type: ignore[arg-type]
+    nothing = rows.new_zeros(count, rows.shape[1], columns.shape[1])
+    maps = [nothing] * MAP_COUNT
+    bumps = len(POINT_SCALES_PX)
+    if points_xy is not None and labels is not None and points_xy.shape[1]:
+        centres = points_xy.to(rows.dtype) + 0.5
+        across = (columns[:, None] - centres[..., :1]) ** 2
+        down = (rows[:, None] - centres[..., 1:]) ** 2
+        for kind, first in ((1, 0), (0, bumps)):
+            # Points of another kind are infinitely far, where a bump is 0.
+            away = torch.where(labels == kind, 0.0, torch.inf)[..., None].to(rows.dtype)
+            nearest = ((down + away)[..., :, None] + across[..., None, :]).amin(1)
+            maps[first : first + bumps] = [
+                torch.exp(nearest / (-2 * scale**2)) for scale in POINT_SCALES_PX
+            ]
+        drawn = ((labels == 1) | (labels == 0)).any(1).to(rows.dtype)
+        maps[-1] = nothing + drawn[:, None, None]
+    if boxes_xy is not None:
+        maps[2 * bumps : -1] = _box_maps(boxes_xy.to(rows.dtype) + 0.5, columns, rows)
+    return torch.stack(maps, dim=1)
+
+
+def _box_maps(boxes_xy: Tensor, columns: Tensor, rows: Tensor) -> list[Tensor]:
+    """Signed distances to the sides, positive inside; of several boxes the greatest."""
+    x0, y0, x1, y1 = boxes_xy[..., None].unbind(2)
+    x, y = columns[:, None], rows[:, None]
+    drawn = []
+    for scale in BOX_SCALES_PX:
+        # Sides depend on rows or on columns alone, which spares most of the work.
+        left, right = torch.tanh((x - x0) / scale), torch.tanh((x1 - x) / scale)
+        top, bottom = torch.tanh((y - y0) / scale), torch.tanh((y1 - y) / scale)
+        by_column = [side[..., None, :] for side in (left, right, torch.minimum(left, right))]
+        by_row = [side[..., None] for side in (top, bottom, torch.minimum(top, bottom))]
+        nearest = torch.minimum(by_column[2], by_row[2])
+        drawn += [side.expand_as(nearest) for side in (*by_column[:2], *by_row[:2])] + [nearest]
+    across = (2 * x - x0 - x1) / (x1 - x0).clamp_min(1)
+    down = (2 * y - y0 - y1) / (y1 - y0).clamp_min(1)
+    ellipse = torch.tanh(1 - across[..., None, :] ** 2 - down[..., None] ** 2)
+    return [each.amax(1) for each in (*drawn, ellipse, torch.ones_like(ellipse))]
+
+
+class PromptMapEmbedding(nn.Module):
+    """Learned embedding of prompt maps on both grids; zero until it is trained.
+
+    Parameters
+    ----------
+    channels : int
+        Width of the dense embedding.
+    patch_size : int
+        Model pixels per place of the image embedding.
+    """
+
+    def __init__(self, channels: int, patch_size: int) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.coarse = _mixer(channels // 2, channels)
+        self.fine = _mixer(channels // 8, channels // 8)
+
+    def forward(
+        self,
+        points_xy: Tensor | None,
+        labels: Tensor | None,
+        boxes_xy: Tensor | None,
+        size: tuple[int, int],
+        origin_xy: Tensor | None = None,
+    ) -> PromptPictures:
+        """Draw and embed prompts for an image embedding of `size` that begins at `origin_xy`."""
+        pictures = []
+        for mixer, finer in ((self.coarse, 1), (self.fine, 4)):
+            cell = self.patch_size / finer
+            table = next(mixer.parameters())  # whose device and precision count
+            rows, columns = (
+                (torch.arange(finer * n, device=table.device, dtype=table.dtype) + 0.5)[None] * cell
+                for n in size
+            )
+            if origin_xy is not None:
+                columns = columns + origin_xy[:, :1].to(columns.dtype)
+                rows = rows + origin_xy[:, 1:].to(rows.dtype)
+            maps = prompt_maps(points_xy, labels, boxes_xy, columns, rows)
+            # The order in memory that the transformer's output has: sums of the two are fast then.
+            pictures.append(mixer(maps.contiguous(memory_format=torch.channels_last)))
+        return PromptPictures(*pictures)
+
+
+def _mixer(hidden: int, out: int) -> nn.Sequential:
+    last = nn.Conv2d(hidden, out, 1)
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
+    return nn.Sequential(nn.Conv2d(MAP_COUNT, hidden, 1), nn.GELU(), last)
