@@ -160,9 +160,35 @@ def test_attention_starts_at_the_prompt(place):
 def test_the_command_trains_and_resumes(data_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(micro, "micro_config", tiny_config)
     monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0),))
-    monkeypatch.setattr(micro, "PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
+    monkeypatch.setattr(micro, "FIRST_PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
     arguments = ["--data", str(data_folder), "--out", str(tmp_path)]
     assert micro.main([*arguments, "--steps", "1"]) == 0
     assert micro.main([*arguments, "--steps", "2", "--resume"]) == 0
     assert read_state(tmp_path / "state.pt")["step"] == 2
     assert SamHQModel.from_pretrained(tmp_path / "weights").config == tiny_config()
+
+
+def test_a_run_begins_with_the_weights_of_another(data_folder, tmp_path, monkeypatch):
+    """A model with prompt maps takes over the rest from one without."""
+    first = tiny_trainer(data_folder, tmp_path / "first")
+    list(first.run())
+    with_maps = tiny_config()
+    with_maps.prompt_encoder_config.prompt_maps = True
+    monkeypatch.setattr(micro, "micro_config", lambda: with_maps)
+    monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0),))
+    budget = Budget(steps=1)
+    second = micro.micro_trainer(data_folder, tmp_path, budget, start=first.path)
+    assert second.step == 0
+    assert same(first.heads.state_dict(), second.heads.state_dict())
+    for model in (second.model, second.ema):
+        taken = model.state_dict()
+        assert same(first.ema.state_dict(), {n: taken[n] for n in first.ema.state_dict()})
+        assert len(taken) > len(first.ema.state_dict())
+
+
+def test_a_state_of_another_model_is_no_start(data_folder, tmp_path):
+    trainer = tiny_trainer(data_folder, tmp_path)
+    state = trainer.state()
+    state["ema"] = {"mask_decoder.other": torch.zeros(1)}
+    with pytest.raises(CheckpointError, match="another model"):
+        trainer.start_from(state)

@@ -169,7 +169,7 @@ class BatchMaker:
         matrix = random_matrix(rng, zoom)
         reach = 0.3 * size if rng.random() < 0.8 else 0.48 * size
         center = item.centers_rc[which] + matrix @ rng.uniform(-reach, reach, 2)
-        if rng.random() < 0.85:  # mostly inside the image; else the frame's padding comes into view
+        if rng.random() < 0.7:  # mostly inside the image; else the frame's padding comes into view
             half = size / zoom / 2
             extent = np.array(item.shape)
             center = np.where(extent > 2 * half, np.clip(center, half, extent - half), extent / 2)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from napari_samhq.model.prompt_maps import PromptPictures
 from napari_samhq.training.losses import prompt_loss
 from napari_samhq.training.simulate import (
     STRIDE,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from napari_samhq.model.mask_decoder import DecodedMasks
     from napari_samhq.model.sam_hq import ImageFeatures
 
-__all__ = ["Objects", "Rounds", "precision_context", "prompt_tokens", "run_rounds"]
+__all__ = ["Objects", "Rounds", "encode_prompts", "precision_context", "run_rounds"]
 
 
 def precision_context(device: torch.device, *, mixed: bool) -> AbstractContextManager[object]:
@@ -58,14 +59,14 @@ class Rounds:
     ious: list[Tensor]
 
 
-def prompt_tokens(
+def encode_prompts(
     model: SamHQModel,
     objects: Objects,
     boxes_xy: Tensor,
     points_xy: Tensor,
     point_labels: Tensor,
-) -> Tensor:
-    """Encode the prompts of all objects, in full precision, to tokens (P, k + 1, C).
+) -> tuple[Tensor, PromptPictures | None]:
+    """Encode the prompts of all objects, in full precision: tokens (P, k + 1, C) and pictures.
 
     A box counts as two tokens and so does a first click, because a padding point follows where
     there is no box. Boxed objects have no use for the first of the ``k`` clicks, so all have the
@@ -79,15 +80,26 @@ def prompt_tokens(
     """
     encoder = model.prompt_encoder
     boxed = objects.boxed
+    grid = objects.features.image_embedding.shape[2:]
+    size = (grid[0], grid[1])
     points = points_xy.float() + objects.origin_xy[:, None]
     boxes = boxes_xy[:, None] + objects.origin_xy[:boxed, None].repeat(1, 1, 2)
-    parts = []
+    tokens, pictures = [], []
     if boxed:
-        with_box = encoder.points(points[:boxed, 1:], point_labels[:boxed, 1:], pad=False)
-        parts.append(torch.cat([with_box, encoder.boxes(boxes)], dim=1))
+        further, kinds = points[:boxed, 1:], point_labels[:boxed, 1:]
+        origin = objects.origin_xy[:boxed]
+        with_box = encoder.points(further, kinds, pad=False)
+        tokens.append(torch.cat([with_box, encoder.boxes(boxes)], dim=1))
+        pictures.append(encoder.pictures(further, kinds, boxes, size, origin))
     if boxed < len(points):
-        parts.append(encoder.points(points[boxed:], point_labels[boxed:], pad=True))
-    return torch.cat(parts)
+        clicks, kinds, origin = points[boxed:], point_labels[boxed:], objects.origin_xy[boxed:]
+        tokens.append(encoder.points(clicks, kinds, pad=True))
+        pictures.append(encoder.pictures(clicks, kinds, None, size, origin))
+    drawn = [p for p in pictures if p is not None]
+    if not drawn:
+        return torch.cat(tokens), None
+    coarse, fine = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+    return torch.cat(tokens), PromptPictures(coarse, fine)
 
 
 def run_rounds(
@@ -122,10 +134,14 @@ def run_rounds(
     for turn in range(rounds):
         single = torch.arange(len(truth), device=device) >= objects.boxed
         single &= points.shape[1] == 1 and mask is None
-        tokens = prompt_tokens(model, objects, boxes, points, labels)
+        tokens, pictures = encode_prompts(model, objects, boxes, points, labels)
         with precision_context(device, mixed=mixed):
             decoded: DecodedMasks = model.mask_decoder(
-                *objects.features, places, tokens, encoder.dense(mask, (grid[0], grid[1]))
+                *objects.features,
+                places,
+                tokens,
+                encoder.dense(mask, (grid[0], grid[1])),
+                pictures,
             )
         result = prompt_loss(decoded, objects.target, ambiguous=single)
         losses.append(result.loss)

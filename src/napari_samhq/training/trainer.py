@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -41,6 +42,7 @@ __all__ = [
     "StepDone",
     "Trainer",
     "TrainerConfig",
+    "ranks",
     "read_state",
     "write_state",
 ]
@@ -122,6 +124,11 @@ class Saved:
     path: Path
 
 
+def ranks() -> tuple[int, int]:
+    """Return the place of this process among those of the run (``torchrun``), and their number."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
 def write_state(state: dict[str, Any], path: Path) -> None:
     """Write atomically: the old file stays whole until the new one is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,6 +158,9 @@ def read_state(path: Path) -> dict[str, Any]:
 
 class Trainer:
     """Trains a SAM-HQ model on annotated images.
+
+    In a process group, every process takes batches of its own and their gradients are averaged;
+    the first one writes the state.
 
     Parameters
     ----------
@@ -196,6 +206,7 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self._stopping = False
+        self.rank, self.peers = ranks()
 
     def run(self) -> Iterator[StepDone | Saved]:
         """Train until the budget is used; yields an event per step and per saved state."""
@@ -214,9 +225,11 @@ class Trainer:
                 waited = time.monotonic() - began
                 values = self.train_step(batch, phase)
                 self.seconds += time.monotonic() - began
+                self._agree()
                 yield StepDone(self.step, self.progress, self.seconds, {**values, "wait": waited})
                 over = self.progress >= 1 or self._stopping
-                if over or time.monotonic() - saved_at > self.config.save_seconds:
+                due = over or time.monotonic() - saved_at > self.config.save_seconds
+                if due and self.rank == 0:
                     write_state(self.state(), self.path)
                     saved_at = time.monotonic()
                     yield Saved(self.step, self.path)
@@ -241,13 +254,15 @@ class Trainer:
         self.model.train()
         self.heads.train()
         generator = torch.Generator(self.device).manual_seed(
-            self.config.seed * 1_000_003 + self.step
+            (self.config.seed + self.rank) * 1_000_003 + self.step
         )
         with sdpa_kernel(self._attention):
             loss, values = self._loss(batch, phase, generator)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        if self.peers > 1:
+            self._average_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -277,6 +292,28 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Begin with the averaged weights and the heads of another run, at step 0.
+
+        Parts that the other run's model did not have stay as they are.
+
+        Raises
+        ------
+        CheckpointError
+            The state is of another architecture.
+        """
+        for module in (self.model, self.ema):
+            new = module.state_dict()
+            known = state["ema"]
+            fitting = all(
+                name in new and new[name].shape == tensor.shape for name, tensor in known.items()
+            )
+            if not fitting:
+                msg = "the state to start from is of another model; start without it"
+                raise CheckpointError(msg)
+            module.load_state_dict(new | known)
+        self.heads.load_state_dict(state["heads"])
+
     def _groups(self) -> list[dict[str, Any]]:
         """Matrices decay; biases, norms and learned tokens do not."""
         named = list(self.model.named_parameters()) + list(self.heads.named_parameters())
@@ -304,6 +341,24 @@ class Trainer:
             * warm
             * (self.config.final_rate + (1 - self.config.final_rate) * fall)
         )
+
+    def _agree(self) -> None:
+        """Let all processes of a run have the same clock, and stop together."""
+        if self.peers > 1:
+            shared = torch.tensor([self.seconds / self.peers, float(self._stopping)])
+            dist.all_reduce(shared)
+            self.seconds, self._stopping = float(shared[0]), bool(shared[1])
+
+    def _average_gradients(self, parameters: list[Tensor]) -> None:
+        """Mean over all processes; what a batch did not touch has gradient zero."""
+        flat = torch.cat(
+            [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters]
+        )
+        dist.all_reduce(flat)
+        flat /= self.peers
+        parts = flat.split([p.numel() for p in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
 
     @torch.no_grad()
     def _average(self) -> None:
