@@ -477,3 +477,29 @@ def _predict(predictor, embedding, prompt: Prompt, **options):
     return predictor.predict(
         embedding, prompt.points, prompt.point_labels, prompt.box, prompt.mask, **options
     )
+
+
+def test_outputs_are_parts_of_the_published_sum(predictor, embedding):
+    """SAM's and the HQ token's logits add up to what is published."""
+    parts = {
+        output: predictor.predict(embedding, points=[[20, 20]], output=output).low_res_logits
+        for output in ("sam", "hq", "sam+hq")
+    }
+    np.testing.assert_allclose(parts["sam"] + parts["hq"], parts["sam+hq"], atol=1e-4)
+    alone = predictor.predict(embedding, points=[[20, 20]], hq_only=True).low_res_logits
+    np.testing.assert_array_equal(alone, parts["hq"])
+
+
+def test_a_higher_threshold_never_adds_a_pixel(predictor, embedding):
+    masks = [
+        predictor.predict(embedding, points=[[20, 20]], threshold=value).masks
+        for value in (-3.0, 0.0, 3.0)
+    ]
+    assert (masks[0] >= masks[1]).all()
+    assert (masks[1] >= masks[2]).all()
+
+
+@pytest.mark.parametrize("wanted", [{"output": "best"}, {"threshold": float("nan")}])
+def test_unknown_wishes_are_refused(predictor, embedding, wanted):
+    with pytest.raises(PromptError, match=r"output='best'|threshold=nan"):
+        predictor.predict(embedding, points=[[20, 20]], **wanted)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from .embedding import ImageEmbedding
     from .prediction import Prediction, SupportsPrediction
     from .predictor import Predictor
+    from .source import ImageSource
 
 __all__ = [
     "ImageEmbedding",
+    "ImageSource",
     "Prediction",
     "Predictor",
     "SupportsPrediction",
@@ -27,5 +29,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "embedding": ["ImageEmbedding"],
         "prediction": ["Prediction", "SupportsPrediction"],
         "predictor": ["Predictor"],
+        "source": ["ImageSource"],
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from napari_samhq.core.geometry import rc_to_model_xy
-from napari_samhq.errors import OutOfMemoryError
+from napari_samhq.errors import OutOfMemoryError, PromptError
 from napari_samhq.inference.prediction import Prediction
 from napari_samhq.model.image_processor import (
     MASK_PROMPT_LOGIT,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_samhq.core.journal import Output
     from napari_samhq.core.prompts import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.model.mask_decoder import DecodedMasks
@@ -38,6 +40,26 @@ _COPIES_PER_PROMPT = 11
 _BATCH_BYTES = {"cpu": 2**28}
 _BATCH_BYTES_ELSEWHERE = 2**32
 _LONGEST_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How prompts are to be answered: candidates, which logits make the mask, and from where on."""
+
+    multimask: bool
+    output: Output
+    threshold: float
+
+    @classmethod
+    def of(cls, multimask: bool, hq_only: bool, output: Output, threshold: float) -> Wanted:
+        """Check what the caller asked for."""
+        if output not in ("sam+hq", "sam", "hq"):
+            raise PromptError(
+                f"output={output!r} is not known. Choose 'sam+hq' (as published), 'sam' or 'hq'."
+            )
+        if not np.isfinite(threshold):
+            raise PromptError(f"threshold={threshold} is no finite number; 0 is the model's own.")
+        return cls(multimask, "hq" if hq_only else output, float(threshold))
 
 
 def decode(
@@ -118,8 +140,10 @@ def low_res_mask_logits(
     return (2 * pooled - 1) * MASK_PROMPT_LOGIT
 
 
-def chosen_masks(decoded: DecodedMasks, *, multimask: bool, hq_only: bool) -> tuple[Tensor, Tensor]:
-    """Choose among the decoder's masks, and add the HQ correction.
+def chosen_masks(
+    decoded: DecodedMasks, *, multimask: bool, output: Output
+) -> tuple[Tensor, Tensor]:
+    """Choose among the decoder's masks, and combine SAM's and the HQ token's.
 
     Parameters
     ----------
@@ -127,8 +151,8 @@ def chosen_masks(decoded: DecodedMasks, *, multimask: bool, hq_only: bool) -> tu
         Of P prompts.
     multimask : bool
         The three candidates for ambiguous prompts, best first, instead of the first mask.
-    hq_only : bool
-        The HQ mask alone, as often as there are candidates.
+    output : {"sam+hq", "sam", "hq"}
+        Which logits; the HQ mask alone comes as often as there are candidates.
 
     Returns
     -------
@@ -141,11 +165,15 @@ def chosen_masks(decoded: DecodedMasks, *, multimask: bool, hq_only: bool) -> tu
         sam = decoded.sam_logits[:, 1:][rows, order]
     else:
         scores, sam = decoded.scores[:, :1], decoded.sam_logits[:, :1]
-    return (decoded.hq_logits.expand_as(sam) if hq_only else sam + decoded.hq_logits), scores
+    if output == "sam":
+        return sam, scores
+    return (decoded.hq_logits.expand_as(sam) if output == "hq" else sam + decoded.hq_logits), scores
 
 
 @torch.inference_mode()
-def enlarged(embedding: ImageEmbedding, logits: Tensor, scores: Tensor) -> Prediction:
+def enlarged(
+    embedding: ImageEmbedding, logits: Tensor, scores: Tensor, threshold: float = MASK_THRESHOLD
+) -> Prediction:
     """Bring the answer to one prompt to the image's size.
 
     Parameters
@@ -154,6 +182,8 @@ def enlarged(embedding: ImageEmbedding, logits: Tensor, scores: Tensor) -> Predi
     logits : Tensor of shape (M, h, w)
         Low-res logits, best first.
     scores : Tensor of shape (M,)
+    threshold : float
+        Logits above it are object.
 
     Returns
     -------
@@ -167,7 +197,7 @@ def enlarged(embedding: ImageEmbedding, logits: Tensor, scores: Tensor) -> Predi
             full = upscale_logits(
                 low_res[None], embedding.input_shape, (height, width), embedding.input_size
             )
-            mask[:] = (full[0] > MASK_THRESHOLD).cpu().numpy()
+            mask[:] = (full[0] > threshold).cpu().numpy()
     return Prediction(
         masks=masks,
         scores=scores.cpu().numpy(),

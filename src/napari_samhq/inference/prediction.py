@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_samhq.core.journal import Output
     from napari_samhq.core.prompts import Prompt
 
     from .embedding import ImageEmbedding
@@ -67,6 +68,21 @@ class SupportsPrediction(Protocol):
         """Short name of the model, for people."""
         ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Which weights it has; another one gives other answers."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Number format in which it looks at images."""
+        ...
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square that it takes, in model pixels."""
+        ...
+
     def embed(
         self, image: Any, *, contrast_limits: tuple[float, float] | None = None
     ) -> ImageEmbedding:
@@ -83,6 +99,8 @@ class SupportsPrediction(Protocol):
         *,
         multimask: bool = False,
         hq_only: bool = False,
+        output: Output = "sam+hq",
+        threshold: float = 0.0,
     ) -> Prediction:
         """Answer one prompt; all coordinates are (row, column) in image pixels."""
         ...
@@ -94,6 +112,8 @@ class SupportsPrediction(Protocol):
         *,
         multimask: bool = False,
         hq_only: bool = False,
+        output: Output = "sam+hq",
+        threshold: float = 0.0,
     ) -> list[Prediction]:
         """Answer many prompts, in their order."""
         ...
@@ -105,6 +125,8 @@ class SupportsPrediction(Protocol):
         *,
         multimask: bool = False,
         hq_only: bool = False,
+        output: Output = "sam+hq",
+        threshold: float = 0.0,
     ) -> Iterator[tuple[int, Prediction]]:
         """Answer many prompts one by one, as (index of the prompt, prediction), in any order."""
         ...

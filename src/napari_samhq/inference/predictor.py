@@ -12,6 +12,7 @@ from napari_samhq.core.images import rgb8_and_limits
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.errors import ModelError, PromptError
 from napari_samhq.inference._decoding import (
+    Wanted,
     chosen_masks,
     chunk_length,
     decode,
@@ -22,6 +23,7 @@ from napari_samhq.inference._decoding import (
     is_out_of_memory,
     out_of_memory,
 )
+from napari_samhq.inference._encoding import encode, encode_or_halve, encoder_precision
 from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.prediction import Prediction, SupportsPrediction
 from napari_samhq.model.image_processor import pixel_values, resized_shape
@@ -30,10 +32,11 @@ from napari_samhq.model.sam_hq import SamHQModel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
     from napari_samhq.checkpoints import LoadedModel
+    from napari_samhq.core.journal import Output
 
 __all__ = ["ImageEmbedding", "Prediction", "Predictor", "SupportsPrediction"]
 
@@ -59,7 +62,8 @@ class Predictor:
     Notes
     -----
     The same call gives the same result, bit by bit, on the same device. Prompts answered together
-    (`predict_many`) or alone differ by rounding only (below 1e-4 in trained models).
+    (`predict_many`) or alone differ by rounding only (below 1e-4 in trained models); with whom
+    they are answered together makes no difference on the CPU.
 
     Examples
     --------
@@ -103,6 +107,16 @@ class Predictor:
         return self._fingerprint
 
     @property
+    def precision(self) -> str:
+        """Number format of the image encoder, as ``"float32"``."""
+        return encoder_precision(self._network)
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square that the model takes, in model pixels."""
+        return self._input_size
+
+    @property
     def device(self) -> torch.device:
         """Where the model computes."""
         return self._network.device
@@ -138,19 +152,48 @@ class Predictor:
         filter on 8-bit values, normalised by the colour statistics of ImageNet, and padded with
         zeros on the right and at the bottom.
         """
-        rgb8, limits = rgb8_and_limits(image, contrast_limits=contrast_limits)
-        height, width = rgb8.shape[:2]
-        with guarding_memory("looking at the image", self.device):
-            image_embedding, hq_features = self._encode(pixel_values(rgb8, self._input_size))
-        return ImageEmbedding(
-            image_embedding=image_embedding,
-            hq_features=hq_features,
-            image_shape=(height, width),
-            input_shape=resized_shape(height, width, self._input_size),
-            input_size=self._input_size,
-            model_fingerprint=self._fingerprint,
-            contrast_limits=limits,
-        )
+        return self.embed_many([image], contrast_limits=contrast_limits)[0]
+
+    def embed_many(
+        self, images: Sequence[Any], *, contrast_limits: tuple[float, float] | None = None
+    ) -> list[ImageEmbedding]:
+        """Look at several images at once, which on a GPU is faster than one by one.
+
+        Parameters
+        ----------
+        images : sequence of array_like
+            As in `embed`.
+        contrast_limits : tuple of two floats, optional
+            For all images alike; measured on each when left out.
+
+        Returns
+        -------
+        list of ImageEmbedding
+            In the order of the images. Those of several images differ from those of one by
+            rounding only.
+
+        Raises
+        ------
+        ImageError
+            As in `embed`.
+        OutOfMemoryError
+            If the device has too little memory for one image; of more it takes half at a time.
+        """
+        shown = [rgb8_and_limits(image, contrast_limits=contrast_limits) for image in images]
+        pictures = [pixel_values(rgb8, self._input_size) for rgb8, _ in shown]
+        features = encode_or_halve(self._encode, pictures, self.device)
+        return [
+            ImageEmbedding(
+                image_embedding=image_embedding,
+                hq_features=hq_features,
+                image_shape=(rgb8.shape[0], rgb8.shape[1]),
+                input_shape=resized_shape(rgb8.shape[0], rgb8.shape[1], self._input_size),
+                input_size=self._input_size,
+                model_fingerprint=self._fingerprint,
+                contrast_limits=limits,
+            )
+            for (rgb8, limits), (image_embedding, hq_features) in zip(shown, features, strict=True)
+        ]
 
     def predict(
         self,
@@ -162,6 +205,8 @@ class Predictor:
         *,
         multimask: bool = False,
         hq_only: bool = False,
+        output: Output = "sam+hq",
+        threshold: float = 0.0,
     ) -> Prediction:
         """Answer one prompt.
 
@@ -182,8 +227,14 @@ class Predictor:
             Give three candidates instead of one: useful where one click may mean a part or the
             whole. The first is what the original repository returns.
         hq_only : bool, optional
-            Take the HQ mask alone instead of its sum with SAM's. There is one HQ mask for all
-            candidates, so with `multimask` it comes three times, with the three scores.
+            The same as ``output="hq"``.
+        output : {"sam+hq", "sam", "hq"}, optional
+            Which logits make the mask: the sum, as published, SAM's own, or those of the HQ token
+            alone. There is one HQ mask for all candidates, so with `multimask` it comes three
+            times, with the three scores.
+        threshold : float, optional
+            Logits above it are object: 0 is the border that the model was trained for, higher
+            makes masks smaller, lower makes them larger.
 
         Returns
         -------
@@ -200,7 +251,8 @@ class Predictor:
             If the device has too little memory.
         """
         prompts = [Prompt(points, point_labels, box, mask).cleaned(embedding.image_shape)]
-        ((_, prediction),) = self._answers(embedding, prompts, multimask, hq_only)
+        wanted = Wanted.of(multimask, hq_only, output, threshold)
+        ((_, prediction),) = self._answers(embedding, prompts, wanted)
         return prediction
 
     def predict_many(
@@ -210,6 +262,8 @@ class Predictor:
         *,
         multimask: bool = False,
         hq_only: bool = False,
+        output: Output = "sam+hq",
+        threshold: float = 0.0,
     ) -> list[Prediction]:
         """Answer many prompts, in batches.
 
@@ -219,7 +273,7 @@ class Predictor:
             Of this model.
         prompts : sequence of Prompt
             One for each object.
-        multimask, hq_only : bool, optional
+        multimask, hq_only, output, threshold
             As in `predict`.
 
         Returns
@@ -235,7 +289,16 @@ class Predictor:
         ModelError, OutOfMemoryError
             As in `predict`.
         """
-        answers = dict(self.iter_predict(embedding, prompts, multimask=multimask, hq_only=hq_only))
+        answers = dict(
+            self.iter_predict(
+                embedding,
+                prompts,
+                multimask=multimask,
+                hq_only=hq_only,
+                output=output,
+                threshold=threshold,
+            )
+        )
         return [answers[index] for index in range(len(answers))]
 
     def iter_predict(
@@ -245,6 +308,8 @@ class Predictor:
         *,
         multimask: bool = False,
         hq_only: bool = False,
+        output: Output = "sam+hq",
+        threshold: float = 0.0,
     ) -> Iterator[tuple[int, Prediction]]:
         """Answer many prompts, giving each answer as soon as it is there.
 
@@ -256,7 +321,7 @@ class Predictor:
             Of this model.
         prompts : sequence of Prompt
             One for each object.
-        multimask, hq_only : bool, optional
+        multimask, hq_only, output, threshold
             As in `predict`.
 
         Returns
@@ -276,12 +341,60 @@ class Predictor:
             _cleaned(prompt, embedding.image_shape, index, len(prompts))
             for index, prompt in enumerate(prompts)
         ]
-        return self._answers(embedding, cleaned, multimask, hq_only)
+        return self._answers(embedding, cleaned, Wanted.of(multimask, hq_only, output, threshold))
+
+    def iter_logits(
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool = False,
+        output: Output = "sam+hq",
+    ) -> Iterator[tuple[list[int], NDArray[np.float32], NDArray[np.float32]]]:
+        """Answer many prompts in batches, without enlarging the masks to the size of the image.
+
+        For callers that look at thousands of answers and keep few of them.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            Of this model.
+        prompts : sequence of Prompt
+            One for each object.
+        multimask, output : optional
+            As in `predict`.
+
+        Yields
+        ------
+        indices : list of int
+            Places in `prompts` of the P prompts of a batch.
+        low_res_logits : ndarray of shape (P, M, h, w), float32
+            See :class:`Prediction`.
+        scores : ndarray of shape (P, M), float32
+
+        Raises
+        ------
+        PromptError, ModelError, OutOfMemoryError
+            As in `iter_predict`.
+        """
+        cleaned = [
+            _cleaned(prompt, embedding.image_shape, index, len(prompts))
+            for index, prompt in enumerate(prompts)
+        ]
+        self._check(embedding, cleaned)
+        for indices, logits, scores in self._batches(
+            embedding, cleaned, Wanted.of(multimask, False, output, 0.0)
+        ):
+            yield indices, logits.cpu().numpy(), scores.cpu().numpy()
 
     def _answers(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask: bool, hq_only: bool
+        self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
     ) -> Iterator[tuple[int, Prediction]]:
         """Check what can be checked now; return the generator that does the work."""
+        self._check(embedding, prompts)
+        return self._generate(embedding, prompts, wanted)
+
+    def _check(self, embedding: ImageEmbedding, prompts: list[Prompt]) -> None:
         if embedding.model_fingerprint != self._fingerprint:
             raise ModelError(
                 "The embedding was made by another model "
@@ -296,23 +409,30 @@ class Predictor:
                     f"The mask prompt of floats has the shape {mask.shape}; low-res logits of this "
                     f"model are {side} x {side}. For a mask of the image's size pass bool values."
                 )
-        return self._generate(embedding, prompts, multimask, hq_only)
 
     def _generate(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask: bool, hq_only: bool
+        self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
     ) -> Iterator[tuple[int, Prediction]]:
-        for indices in grouped(prompts, chunk_length(embedding, self.device)):
-            logits, scores = self._decode_or_halve(
-                embedding, [prompts[i] for i in indices], multimask, hq_only
-            )
+        for indices, logits, scores in self._batches(embedding, prompts, wanted):
             for index, low_res_logits, score in zip(indices, logits, scores, strict=True):
-                yield index, enlarged(embedding, low_res_logits, score)
+                yield index, enlarged(embedding, low_res_logits, score, wanted.threshold)
+
+    def _batches(
+        self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
+    ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+        longest = chunk_length(embedding, self.device)
+        for indices in grouped(prompts, longest):
+            batch = [prompts[i] for i in indices]
+            if len(batch) == 1 < min(len(prompts), longest):
+                batch *= 2  # alone it would be rounded otherwise than with others
+            logits, scores = self._decode_or_halve(embedding, batch, wanted)
+            yield indices, logits[: len(indices)], scores[: len(indices)]
 
     def _decode_or_halve(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask: bool, hq_only: bool
+        self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
     ) -> tuple[Tensor, Tensor]:
         try:
-            return self._decode(embedding, prompts, multimask, hq_only)
+            return self._decode(embedding, prompts, wanted)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -322,32 +442,20 @@ class Predictor:
         half = (len(prompts) + 1) // 2
         with guarding_memory(f"answering {half} prompts", self.device):
             parts = [
-                self._decode(embedding, part, multimask, hq_only)
-                for part in (prompts[:half], prompts[half:])
+                self._decode(embedding, part, wanted) for part in (prompts[:half], prompts[half:])
             ]
         logits, scores = zip(*parts, strict=True)
         return torch.cat(logits), torch.cat(scores)
 
-    @torch.inference_mode()
-    def _encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode (3, S, S) in the precision of the encoder, the HQ features in that of the rest."""
-        weight = next(self._network.vision_encoder.parameters())
-        pixels = pixels[None].to(weight.device, weight.dtype)
-        image_embedding, hq_features = self._network.encode_image(pixels)
-        if not torch.isfinite(hq_features).all():
-            raise ModelError(
-                f"The image encoder of {self._name!r} gave NaN or infinite values in "
-                f"{str(weight.dtype).removeprefix('torch.')}. Load the model with "
-                "precision='float32'."
-            )
-        return image_embedding[0], hq_features[0]
+    def _encode(self, pictures: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        return encode(self._network, pictures, self._name)
 
     @torch.inference_mode()
     def _decode(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], multimask: bool, hq_only: bool
+        self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
     ) -> tuple[Tensor, Tensor]:
         decoded = decode(self._network, embedding, prompts, self._low_res_size)
-        return chosen_masks(decoded, multimask=multimask, hq_only=hq_only)
+        return chosen_masks(decoded, multimask=wanted.multimask, output=wanted.output)
 
 
 def _cleaned(prompt: Prompt, image_shape: tuple[int, int], index: int, count: int) -> Prompt:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_samhq.core.prompts import Prompt, usable_points
 from napari_samhq.errors import PromptError, SamHQWarning
+from napari_samhq.inference.windowed import WindowedPredictor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,10 @@ def segment(
 
     Parameters
     ----------
-    image : array_like of shape (H, W) or (H, W, C)
-        Any real type, see :func:`~napari_samhq.core.images.to_rgb8`.
+    image : array_like of shape (H, W) or (H, W, C), or ImageSource
+        Any real type, see :func:`~napari_samhq.core.images.to_rgb8`. Of a dask or zarr array, or a
+        pyramid, only the windows around prompts are read, see
+        :class:`~napari_samhq.inference.windowed.WindowedPredictor`.
     points : array_like of shape (N, 2), optional
         Row, column in image pixels: a point on each object.
     boxes : array_like of shape (N, 4), optional
@@ -72,14 +75,14 @@ def segment(
             "points and a box for one object use Predictor.predict."
         )
     prompts = _box_prompts(boxes) if boxes is not None else _point_prompts(points)
-    predictor = _as_predictor(model)
-    embedding = predictor.embed(image)
+    windowed = WindowedPredictor(_as_predictor(model), image)
+    image_shape = windowed.source.shape
     ids = np.arange(1, len(prompts) + 1)
     if points is not None:
-        keep = _points_to_use(prompts, embedding.image_shape)
+        keep = _points_to_use(prompts, image_shape)
         prompts, ids = [prompts[index] for index in keep], ids[keep]
-    painter = LabelPainter(embedding.image_shape)
-    for index, prediction in predictor.iter_predict(embedding, prompts):
+    painter = LabelPainter(image_shape)
+    for index, prediction in windowed.iter_predict(prompts):
         painter.add(int(ids[index]), prediction)
     missing = np.setdiff1d(ids, painter.labels)
     if missing.size:
