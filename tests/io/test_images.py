@@ -11,7 +11,7 @@ import zarr
 from PIL import Image
 
 from napari_samhq.errors import FileError, ImageError
-from napari_samhq.io.images import read_image
+from napari_samhq.io.images import open_image, read_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,19 +84,18 @@ def test_a_plane_of_a_stack_is_chosen_by_its_indices(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(tmp_path / "stack.tif", plane=(0, -1)), STACK[0, 3])
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
 def test_of_a_tiff_stack_only_the_plane_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str | None
 ) -> None:
-    tifffile.imwrite(tmp_path / "stack.tif", STACK, photometric="minisblack")
-    pages = []
-    read = tifffile.TiffPageSeries.asarray
-    monkeypatch.setattr(
-        tifffile.TiffPageSeries,
-        "asarray",
-        lambda self, *, key=None: pages.append(key) or read(self, key=key),
-    )
-    np.testing.assert_array_equal(read_image(tmp_path / "stack.tif", plane=(1, 2)), STACK[1, 2])
-    assert pages == [6]
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, STACK, photometric="minisblack", compression=compression)
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise AssertionError("the whole stack was read")
+
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", refuse)
+    np.testing.assert_array_equal(read_image(path, plane=(1, 2)), STACK[1, 2])
 
 
 def test_a_tiff_of_many_planes_in_one_page_is_read_all_the_same(tmp_path: Path) -> None:
@@ -182,3 +181,68 @@ def test_a_zarr_group_without_an_image_lists_its_arrays(tmp_path: Path) -> None:
     group.create_array("raw", data=GREY)
     with pytest.raises(FileError, match="without an image in it.*raw"):
         read_image(tmp_path / "group.zarr")
+
+
+# -------------------------------------------------------------------------- opened, not read yet
+
+
+def write_pyramid_tiff(path: Path, levels: list[np.ndarray]) -> None:
+    options = {"tile": (64, 64), "compression": "zlib"}
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(levels[0], subifds=len(levels) - 1, **options)
+        for level in levels[1:]:
+            tiff.write(level, subfiletype=1, **options)
+
+
+@pytest.mark.parametrize("kind", ["tiff", "tiff-strips", "ome-zarr", "npy", "zarr", "png"])
+def test_an_opened_image_has_the_pixels_and_levels_of_the_file(tmp_path: Path, kind: str) -> None:
+    full = np.random.default_rng(0).integers(0, 60_000, (300, 420), dtype=np.uint16)
+    levels = [full, full[::2, ::2], full[::4, ::4]]
+    path = tmp_path / {"tiff": "a.ome.tif", "tiff-strips": "a.tif"}.get(kind, f"a.{kind}")
+    if kind == "tiff":
+        write_pyramid_tiff(path, levels)
+    elif kind == "tiff-strips":
+        tifffile.imwrite(path, full, rowsperstrip=7)
+    elif kind == "npy":
+        np.save(path, full)
+    elif kind == "png":
+        Image.fromarray(full).save(path)
+    else:
+        path = path.with_suffix(".zarr")
+        if kind == "zarr":
+            zarr.create_array(store=path, data=full, chunks=(50, 60))
+        else:
+            write_ome_zarr(path, full, "yx", "0.5")
+    source = open_image(path)
+    shapes = {"tiff": [level.shape for level in levels], "ome-zarr": [(300, 420), (150, 210)]}
+    assert [level.shape for level in source.levels] == shapes.get(kind, [(300, 420)])
+    for number, level in enumerate(source.levels):
+        step = int(level.factors[0])
+        region = slice(17, 70), slice(33, 105)
+        pixels = source.read(region, number)
+        np.testing.assert_array_equal(pixels, full[::step, ::step][region])
+
+
+def test_a_plane_of_a_pyramid_of_stacks_is_opened(tmp_path: Path) -> None:
+    write_ome_zarr(tmp_path / "image.zarr", STACK, "tzyx", "0.4")
+    source = open_image(tmp_path / "image.zarr", plane=(1, -1))
+    np.testing.assert_array_equal(source.read((slice(None), slice(None))), STACK[1, 3])
+    np.testing.assert_array_equal(source.read((slice(0, 3), slice(0, 5)), 1), STACK[1, 3, ::2, ::2])
+
+
+def test_opening_reads_no_pixel(tmp_path: Path) -> None:
+    zarr.create_array(store=tmp_path / "a.zarr", data=GREY)
+    (chunk,) = (p for p in (tmp_path / "a.zarr" / "c").rglob("*") if p.is_file())
+    chunk.write_bytes(b"damaged")
+    source = open_image(tmp_path / "a.zarr")
+    assert source.shape == GREY.shape
+    with pytest.raises(FileError, match="rows 0 to 6"):
+        source.read((slice(None), slice(None)))
+
+
+def test_a_tiff_that_was_cut_off_is_told(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((200, 200), np.uint16))
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(FileError):
+        open_image(tmp_path / "a.tif").read((slice(None), slice(None)))

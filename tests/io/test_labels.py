@@ -63,7 +63,7 @@ def test_an_unknown_extension_is_refused(tmp_path: Path, labels: np.ndarray) -> 
         write_labels(tmp_path / "labels.jpg", labels)
 
 
-@pytest.mark.parametrize("bad", [np.zeros((2, 3, 4), int), np.zeros((3, 3)), -np.ones((3, 3), int)])
+@pytest.mark.parametrize("bad", [np.zeros(4, int), np.zeros((3, 3)), -np.ones((3, 3), int)])
 def test_what_is_no_label_image_is_refused(tmp_path: Path, bad: np.ndarray) -> None:
     with pytest.raises(ImageError, match="2-D array of integers"):
         write_labels(tmp_path / "labels.tif", bad)
@@ -75,3 +75,18 @@ def test_zarr_labels_say_that_they_are_labels(tmp_path: Path, labels: np.ndarray
     attributes = zarr.open_group(write_labels(tmp_path / "l.zarr", labels), mode="r").attrs["ome"]
     assert attributes["version"] == "0.5"
     assert "image-label" in attributes
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy", ".zarr"])
+def test_stacks_of_labels_are_written_whole(tmp_path: Path, suffix: str) -> None:
+    width = 5 if suffix == ".npy" else 3  # no colours, but only the others can say so
+    labels = np.arange(2 * 4 * width, dtype=np.int32).reshape(2, 4, width)
+    write_labels(tmp_path / f"a{suffix}", labels)
+    for plane in range(2):
+        found = read_image(tmp_path / f"a{suffix}", plane=[plane])
+        np.testing.assert_array_equal(found, labels[plane])
+
+
+def test_a_picture_holds_no_stack(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="2-D array of integers from 0 on; this"):
+        write_labels(tmp_path / "a.png", np.zeros((2, 3, 4), int))

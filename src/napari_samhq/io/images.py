@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.planes import Plane
 from napari_samhq.errors import FileError, ImageError
+from napari_samhq.inference.source import ImageSource
 from napari_samhq.io.atomic import explained
 
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["IMAGE_SUFFIXES", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "open_array", "open_image", "read_image"]
 
 _TIFF = (".tif", ".tiff")
 _PILLOW = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 IMAGE_SUFFIXES = (*_TIFF, *_PILLOW, ".npy", ".zarr")
-"""Extensions of the files that :func:`read_image` reads."""
+"""Extensions of the files that are read here."""
 
 _COLOR_CHANNELS = (3, 4)
 # Pictures whose numbers are not the colours themselves.
@@ -67,6 +68,92 @@ def read_image(path: str | Path, *, plane: Sequence[int] | None = None) -> NDArr
     ((520, 696), dtype('uint16'))
     """
     path = Path(path)
+    with explained("read", path, "Check the path and the permission to read it."):
+        (array, *_), has_color = _open(path)
+        index = _plane_index(tuple(array.shape), has_color, plane, path)
+        try:
+            return np.asarray(array[index])
+        except (ValueError, RuntimeError) as error:  # how codecs say that they are missing, or fail
+            raise FileError(
+                f"Cannot read {path}: {error}. If it names a compression of TIFF files, `pip "
+                "install imagecodecs` adds it; otherwise the file is damaged, or of a rare kind."
+            ) from error
+
+
+def open_image(
+    path: str | Path,
+    *,
+    plane: Sequence[int] | None = None,
+    contrast_limits: tuple[float, float] | None = None,
+) -> ImageSource:
+    """Open one plane of an image file of any size, without reading it.
+
+    Parameters
+    ----------
+    path : str or Path
+        As :func:`read_image`. Zarr arrays, OME-Zarr images, npy files and TIFF files that are tiled
+        or not compressed are read piece by piece later; pyramids are used. Pictures (PNG, JPEG)
+        are read at once.
+    plane : sequence of int, optional
+        As :func:`read_image`.
+    contrast_limits : tuple of two floats, optional
+        Values that become black and white, see :meth:`ImageSource.of`.
+
+    Returns
+    -------
+    ImageSource
+        It keeps no file open.
+
+    Raises
+    ------
+    FileError, ImageError
+        As :func:`read_image`.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> open_image(files("napari_samhq") / "data" / "nuclei.png")
+    ImageSource(520 x 696 px, uint16)
+    """
+    path = Path(path)
+    with explained("read", path, "Check the path and the permission to read it."):
+        levels, has_color = _open(path)
+        index = _plane_index(tuple(levels[0].shape), has_color, plane, path)
+        where = Plane((len(index), len(index) + 1), index)
+        return ImageSource.of(levels, plane=where, contrast_limits=contrast_limits)
+
+
+def open_array(path: str | Path) -> Any:
+    """Open an image file with all its axes, without reading it where the format allows that.
+
+    Parameters
+    ----------
+    path : str or Path
+        As :func:`read_image`.
+
+    Returns
+    -------
+    array
+        At full resolution, with `shape` and `dtype`; cut it to read it.
+
+    Raises
+    ------
+    FileError
+        As :func:`read_image`.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> open_array(files("napari_samhq") / "data" / "tissue.webp").shape
+    (256, 320, 3)
+    """
+    path = Path(path)
+    with explained("read", path, "Check the path and the permission to read it."):
+        return _open(path)[0][0]
+
+
+def _open(path: Path) -> tuple[list[Any], bool | None]:
+    """Open all levels; None: the file leaves open whether its last axis is colour."""
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES and not path.is_dir():
         raise FileError(
@@ -75,31 +162,18 @@ def read_image(path: str | Path, *, plane: Sequence[int] | None = None) -> NDArr
         )
     if not path.exists():
         raise FileError(f"There is no image {path}. Check the path.")
-    with explained("read", path, "Check the path and the permission to read it."):
-        if path.is_dir():
-            array, has_color = _open_zarr(path)
-        elif suffix in _TIFF:
-            array, has_color = _open_tiff(path)
-        elif suffix == ".npy":
-            array, has_color = _read_npy(path)
-        else:
-            array, has_color = _read_with_pillow(path)
-        try:
-            return _one_plane(array, has_color, plane, path)
-        except ImageError:
-            raise
-        except (ValueError, RuntimeError) as error:  # how codecs say that they are missing, or fail
-            raise FileError(
-                f"Cannot read {path}: {error}. If it names a compression of TIFF files, `pip "
-                "install imagecodecs` adds it; otherwise the file is damaged, or of a rare kind."
-            ) from error
+    if path.is_dir():
+        return _open_zarr(path)
+    if suffix in _TIFF:
+        return _open_tiff(path)
+    array, has_color = _read_npy(path) if suffix == ".npy" else _read_with_pillow(path)
+    return [array], has_color
 
 
-def _one_plane(
-    array: Any, has_color: bool | None, plane: Sequence[int] | None, path: Path
-) -> NDArray[Any]:
-    """Take a plane out of an array, which may be a lazy one; None: the file leaves colour open."""
-    shape = tuple(array.shape)
+def _plane_index(
+    shape: tuple[int, ...], has_color: bool | None, plane: Sequence[int] | None, path: Path
+) -> tuple[int, ...]:
+    """Find the index that takes the wanted plane out of an array of this shape."""
     if len(shape) < 2:
         raise ImageError(f"{path} has the shape {shape}; an image has at least two axes.")
     if has_color is None:
@@ -121,39 +195,45 @@ def _one_plane(
                 "at 0."
             )
     # Negative indices are resolved here, since not every lazy array knows them.
-    where = tuple(index % length for index, length in zip(plane, leading, strict=True))
-    return np.asarray(array[where])
+    return tuple(index % length for index, length in zip(plane, leading, strict=True))
 
 
 @dataclass(frozen=True)
 class _Tiff:
-    """The first series of a TIFF at full resolution, of which one plane is read at a time."""
+    """A level of the first series of a TIFF. The file is open only while it is read."""
 
     path: Path
+    level: int
     shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
-    def __getitem__(self, where: tuple[int, ...]) -> NDArray[Any]:
+    def __getitem__(self, where: tuple[int | slice, ...]) -> NDArray[Any]:
         import tifffile
+        import zarr
 
-        leading = self.shape[: len(where)]
         with tifffile.TiffFile(self.path) as tiff:
-            series = tiff.series[0]
-            pixels: NDArray[Any]
-            if where and len(series.pages) == math.prod(leading):
-                pixels = series.asarray(key=int(np.ravel_multi_index(where, leading)))
-                return pixels.reshape(self.shape[len(where) :])
-            pixels = series.asarray().reshape(self.shape)[where]
-            return pixels
+            series = tiff.series[0].levels[self.level]
+            if series.dataoffset is not None:  # in one piece: let the system read what is needed
+                pixels = tifffile.memmap(self.path, series=0, level=self.level, mode="r")
+                return np.array(pixels[where])
+            with tiff.series[0].aszarr(level=self.level) as store:
+                array = zarr.open_array(store, mode="r", zarr_format=2)
+                return np.asarray(array[where])
 
 
-def _open_tiff(path: Path) -> tuple[_Tiff, bool | None]:
+def _open_tiff(path: Path) -> tuple[list[_Tiff], bool | None]:
     """Look at a TIFF; its axes say what is colour."""
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as tiff:
             series = tiff.series[0]
-            return _Tiff(path, series.shape), series.axes.endswith("S")
+            levels = [
+                _Tiff(path, number, level.shape, np.dtype(level.dtype))
+                for number, level in enumerate(series.levels)
+                if level.axes == series.axes
+            ]
+            return levels, series.axes.endswith("S")
     except (tifffile.TiffFileError, IndexError) as error:
         raise FileError(f"{path} is not a TIFF file, or a damaged one: {error}.") from error
 
@@ -183,8 +263,8 @@ def _read_with_pillow(path: Path) -> tuple[NDArray[Any], bool | None]:
     return array, array.ndim == 3
 
 
-def _open_zarr(path: Path) -> tuple[Any, bool | None]:
-    """Open a zarr array, or the full resolution of an OME-Zarr image, without reading it."""
+def _open_zarr(path: Path) -> tuple[list[Any], bool | None]:
+    """Open a zarr array, or all levels of an OME-Zarr image, without reading it."""
     import zarr
 
     try:
@@ -194,12 +274,14 @@ def _open_zarr(path: Path) -> tuple[Any, bool | None]:
             f"{path} is a folder, but neither a zarr array nor an OME-Zarr image: {error}."
         ) from error
     if isinstance(node, zarr.Array):
-        return node, None
+        return [node], None
     attributes = dict(node.attrs)
     ome: Any = attributes.get("ome", attributes)  # version 0.5 has a level more than 0.4
     try:
         multiscale = ome["multiscales"][0]
-        array = node[multiscale["datasets"][0]["path"]]
+        levels = [node[dataset["path"]] for dataset in multiscale["datasets"]]
+        if not levels:
+            raise KeyError("datasets")
         # Axes are objects with a name since version 0.4, plain names before.
         names = [a["name"] if isinstance(a, dict) else a for a in multiscale.get("axes", "tczyx")]
     except (KeyError, IndexError, TypeError) as error:
@@ -207,4 +289,4 @@ def _open_zarr(path: Path) -> tuple[Any, bool | None]:
             f"{path} is a zarr group without an image in it (no OME-Zarr 'multiscales'). "
             f"Give the path of one array: {', '.join(sorted(node.keys())) or 'it has none'}."
         ) from error
-    return array, names[-1] == "c"
+    return levels, names[-1] == "c"

@@ -51,7 +51,7 @@ def write_labels(path: str | Path, labels: ArrayLike, *, overwrite: bool = False
         ``.tif`` or ``.tiff`` (compressed, 16 bits per pixel where they suffice, 32 otherwise),
         ``.png`` (8 or 16 bits), ``.npy`` (the type of `labels`), or ``.zarr`` (an OME-Zarr 0.5
         label image, of the type of `labels`).
-    labels : array_like of shape (H, W), int
+    labels : array_like of shape (..., H, W), int
         0 where there is nothing, otherwise the label id of the object.
     overwrite : bool
         Whether a file that has this name already may be replaced.
@@ -67,15 +67,18 @@ def write_labels(path: str | Path, labels: ArrayLike, *, overwrite: bool = False
         If the name has another extension, exists already, or cannot be written to; or if the
         format has too few bits for the label ids.
     ImageError
-        If `labels` is not a 2-D array of integers that are 0 or more.
+        If `labels` is not an array of integers that are 0 or more; 2-D for PNG, else 2-D or more.
     """
     path = Path(path)
     check_label_suffix(path)
     ids = np.asarray(labels)
-    if ids.ndim != 2 or ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0:
+    flat = path.suffix.lower() == ".png"
+    fits = ids.ndim == 2 if flat else ids.ndim >= 2
+    if not fits or ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0:
+        more = "" if flat else ", or one of more axes"
         raise ImageError(
-            f"Labels are a 2-D array of integers from 0 on; this one has shape {ids.shape} and "
-            f"type {ids.dtype}{', with negative values' if ids.dtype.kind == 'i' else ''}."
+            f"Labels are a 2-D array of integers from 0 on{more}; this one has shape {ids.shape} "
+            f"and type {ids.dtype}{', with negative values' if ids.dtype.kind == 'i' else ''}."
         )
     write = {".png": _write_png, ".npy": _write_npy, ".zarr": _write_ome_zarr}
     with replacing(path, overwrite=overwrite) as temporary:
@@ -100,7 +103,9 @@ def _write_tiff(path: Path, ids: NDArray[Any]) -> None:
     import tifffile
 
     # Deflate is the one compression that every TIFF reader knows and that needs no extra package.
-    tifffile.imwrite(path, _smallest(ids, np.uint16, np.uint32), compression="zlib")
+    pixels = _smallest(ids, np.uint16, np.uint32)
+    # Without being told, the writer takes a last axis of three for colours.
+    tifffile.imwrite(path, pixels, compression="zlib", photometric="minisblack")
 
 
 def _write_png(path: Path, ids: NDArray[Any]) -> None:
@@ -117,22 +122,27 @@ def _write_ome_zarr(path: Path, ids: NDArray[Any]) -> None:
     """Write one resolution with the metadata of the specification ngff.openmicroscopy.org/0.5."""
     import zarr
 
+    # What leading axes are, nobody said; the specification lets axes without a type have any name.
+    axes = (*(f"axis-{axis}" for axis in range(ids.ndim - 2)), "y", "x")
     group = zarr.create_group(store=path, zarr_format=3)
     array = group.create_array(
         "0",
         shape=ids.shape,
         dtype=ids.dtype,
-        chunks=tuple(min(_CHUNK_PX, n) for n in ids.shape),
-        dimension_names=("y", "x"),
+        chunks=(1,) * (ids.ndim - 2) + tuple(min(_CHUNK_PX, n) for n in ids.shape[-2:]),
+        dimension_names=axes,
     )
     array[...] = ids
-    scale = {"type": "scale", "scale": [1.0, 1.0]}
+    scale = {"type": "scale", "scale": [1.0] * ids.ndim}
     ome: Any = {
         "version": "0.5",
         "multiscales": [
             {
                 "name": path.stem,
-                "axes": [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}],
+                "axes": [
+                    {"name": name, "type": "space"} if name in "yx" else {"name": name}
+                    for name in axes
+                ],
                 "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
             }
         ],

@@ -1,0 +1,242 @@
+"""COCO instances: many images, categories, objects as run-length encodings or polygons.
+
+The format of the data set "Common Objects in Context" (Lin et al., ECCV 2014). x and y are in
+pixels from the outer corner of the first pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.outlines import fill_polygon, outline_of
+from napari_samhq.core.rle import compress_runs, expand_runs, mask_from_runs, runs_of_mask
+from napari_samhq.errors import FileError
+from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json, write_json
+from napari_samhq.io.objects import FileObject, box_xywh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["CocoImage", "read_coco", "write_coco"]
+
+_LABEL_ID = "label_id"  # ours, beside the keys of the format
+_LARGEST_SIDE_PX = 2**20
+_LARGEST_IMAGE_PX = 2**31
+_OBJECT = "object"
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An image of a COCO file, with its objects.
+
+    Attributes
+    ----------
+    file_name : str
+        As the file gives it.
+    shape : tuple of two ints
+        Height and width in pixels.
+    objects : tuple of FileObject
+    """
+
+    file_name: str
+    shape: tuple[int, int]
+    objects: tuple[FileObject, ...]
+
+
+def write_coco(
+    path: str | Path,
+    images: Sequence[CocoImage],
+    *,
+    polygons: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Write a COCO instances file.
+
+    Parameters
+    ----------
+    path : str or Path
+    images : sequence of CocoImage
+    polygons : bool, optional
+        Write outlines in place of run-length encodings. They are exact to the pixel, but objects
+        with holes cannot be written so.
+    overwrite : bool, optional
+        Whether a file of this name may be replaced.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileError
+        If an object has a hole and `polygons` is set, or the file cannot be written.
+    """
+    names = sorted({one.category or _OBJECT for image in images for one in image.objects})
+    numbers = {name: number for number, name in enumerate(names, start=1)}
+    annotations: list[dict[str, Any]] = []
+    for image_id, image in enumerate(images, start=1):
+        for one in image.objects:
+            annotation: dict[str, Any] = {
+                "id": len(annotations) + 1,
+                "image_id": image_id,
+                "category_id": numbers[one.category or _OBJECT],
+                "segmentation": _polygons(one) if polygons else _encoded(one, image.shape),
+                "area": float(one.mask.array().sum()),
+                "bbox": box_xywh(one.mask),
+                "iscrowd": 0,
+                _LABEL_ID: one.label_id,
+            }
+            if one.score is not None:
+                annotation["score"] = one.score
+            annotations.append({**one.extra, **annotation})
+    content = {
+        "info": {"description": "Objects segmented with napari-samhq", "version": "1.0"},
+        "licenses": [],
+        "images": [
+            {"id": i, "file_name": one.file_name, "height": one.shape[0], "width": one.shape[1]}
+            for i, one in enumerate(images, start=1)
+        ],
+        "categories": [
+            {"id": number, "name": name, "supercategory": ""} for name, number in numbers.items()
+        ],
+        "annotations": annotations,
+    }
+    return write_json(path, content, overwrite=overwrite)
+
+
+def read_coco(path: str | Path) -> list[CocoImage]:
+    """Read a COCO instances file.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    list of CocoImage
+        In the order of the file. Objects keep the label ids that :func:`write_coco` wrote, and are
+        numbered from 1 in each image otherwise.
+
+    Raises
+    ------
+    FileError
+        If the file is none of this format, or something in it makes no sense; the message says
+        what. Nothing is guessed.
+    """
+    content = as_mapping(read_json(path), f"{path}")
+    categories: dict[int, str] = {}
+    for one in as_list(content.get("categories", []), "categories"):
+        known = as_mapping(one, "a category")
+        categories[as_number(known.get("id"), "id of a category", whole=True)] = str(
+            known.get("name", "")
+        )
+    images: dict[int, tuple[str, tuple[int, int]]] = {}
+    for one in as_list(content.get("images"), "images"):
+        image = as_mapping(one, "an image")
+        number = as_number(image.get("id"), "id of an image", whole=True)
+        shape = _size([image.get("height"), image.get("width")], f"image {number}")
+        images[number] = str(image.get("file_name", "")), shape
+    objects: dict[int, list[FileObject]] = {number: [] for number in images}
+    for one in as_list(content.get("annotations"), "annotations"):
+        annotation = as_mapping(one, "an annotation")
+        number = as_number(annotation.get("image_id"), "image_id", whole=True)
+        if number not in images:
+            raise FileError(f"{path}: an annotation belongs to image {number}, which is missing.")
+        try:
+            read = _object(annotation, images[number][1], categories)
+        except FileError as error:
+            raise FileError(
+                f"{path}: annotation {annotation.get('id', len(objects[number]))}: {error}"
+            ) from error
+        objects[number].append(read)
+    return [
+        CocoImage(name, shape, tuple(_numbered(objects[number])))
+        for number, (name, shape) in images.items()
+    ]
+
+
+def _object(
+    annotation: Mapping[str, Any], shape: tuple[int, int], categories: Mapping[int, str]
+) -> FileObject:
+    category = categories.get(as_number(annotation.get("category_id"), "category_id", whole=True))
+    score = annotation.get("score")
+    known = {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "score"}
+    return FileObject(
+        as_number(annotation.get(_LABEL_ID, 0), _LABEL_ID, whole=True),
+        _decoded(annotation.get("segmentation"), shape),
+        category="" if category in (None, _OBJECT) else str(category),
+        score=None if score is None else as_number(score, "score"),
+        extra={k: v for k, v in annotation.items() if k not in known | {_LABEL_ID}},
+    )
+
+
+def _numbered(objects: Iterable[FileObject]) -> list[FileObject]:
+    """Give the objects of one image label ids from 1, unless all have one of their own."""
+    from dataclasses import replace
+
+    listed = list(objects)
+    ids = [one.label_id for one in listed]
+    if all(number > 0 for number in ids) and len(set(ids)) == len(ids):
+        return listed
+    return [replace(one, label_id=number) for number, one in enumerate(listed, start=1)]
+
+
+def _encoded(one: FileObject, shape: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "size": [shape[0], shape[1]],
+        "counts": compress_runs(runs_of_mask(one.mask.within(shape))),
+    }
+
+
+def _polygons(one: FileObject) -> list[list[float]]:
+    outline: Any = outline_of(one.mask)
+    parts = getattr(outline, "geoms", [outline])
+    if any(len(part.interiors) for part in parts):
+        raise FileError(
+            f"Object {one.label_id} has a hole, which polygons of the COCO format cannot have. "
+            "Write run-length encodings instead (polygons=False)."
+        )
+    return [np.asarray(part.exterior.coords)[:-1].ravel().tolist() for part in parts]
+
+
+def _decoded(segmentation: Any, shape: tuple[int, int]) -> CroppedMask:
+    if isinstance(segmentation, list):
+        return _from_polygons(segmentation, shape)
+    encoding = as_mapping(segmentation, "segmentation")
+    size = _size(as_list(encoding.get("size"), "size"), "the encoding")
+    if size != shape:
+        raise FileError(f"It is encoded for {size} pixels, but its image has {shape}.")
+    counts = encoding.get("counts")
+    if isinstance(counts, str):
+        runs = expand_runs(counts)
+    else:
+        runs = [as_number(one, "a run", whole=True) for one in as_list(counts, "counts")]
+    return CroppedMask.of(mask_from_runs(runs, size))
+
+
+def _from_polygons(polygons: list[Any], shape: tuple[int, int]) -> CroppedMask:
+    import shapely
+
+    parts = []
+    for polygon in polygons:
+        values = [as_number(v, "a coordinate") for v in as_list(polygon, "a polygon")]
+        if len(values) < 6 or len(values) % 2:
+            raise FileError(f"A polygon of {len(values)} numbers; needed are x, y of 3 or more.")
+        part = shapely.Polygon(np.reshape(values, (-1, 2)))
+        parts.append(part if part.is_valid else shapely.make_valid(part))
+    return fill_polygon(shapely.union_all(parts), shape)
+
+
+def _size(values: Sequence[Any], what: str) -> tuple[int, int]:
+    if len(values) != 2:
+        raise FileError(f"The size of {what} is {list(values)}; needed are height and width.")
+    height, width = (as_number(v, f"size of {what}", whole=True) for v in values)
+    sensible = 0 < height <= _LARGEST_SIDE_PX and 0 < width <= _LARGEST_SIDE_PX
+    if not sensible or height * width > _LARGEST_IMAGE_PX:
+        raise FileError(f"The size of {what} is {height} x {width} pixels; no image has it.")
+    return height, width

@@ -1,0 +1,186 @@
+"""ImageJ ROI files: one outline in a ``.roi``, many in a ``.zip``, as the ROI Manager saves them.
+
+The format itself is left to the library roifile.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.core.outlines import fill_polygon, outline_of
+from napari_samhq.errors import FileError
+from napari_samhq.io.atomic import explained, replacing
+from napari_samhq.io.objects import FileObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["read_imagej_rois", "write_imagej_rois"]
+
+_MOST_ROIS = 100_000
+_LARGEST_BYTES = 2**28
+
+
+def write_imagej_rois(
+    path: str | Path, objects: Iterable[FileObject], *, overwrite: bool = False
+) -> Path:
+    """Write outlines for ImageJ's ROI Manager.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in ``.zip``.
+    objects : iterable of FileObject
+        Their names, or "Object" and the label id, name the ROIs. Objects with holes or in several
+        pieces become composite ROIs.
+    overwrite : bool, optional
+        Whether a file of this name may be replaced.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileError
+        If the name ends in something else, or the file cannot be written.
+    """
+    import zipfile
+    from pathlib import Path
+
+    path = Path(path)
+    if path.suffix.lower() != ".zip":
+        raise FileError(f"{path} cannot hold several ROIs. Let the name end in .zip.")
+    with (
+        replacing(path, overwrite=overwrite) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for index, one in enumerate(objects, start=1):
+            name = one.name or f"Object {one.label_id}"
+            archive.writestr(f"{index:05d}-{_plain(name)}.roi", _roi(one, name).tobytes())
+    return path
+
+
+def read_imagej_rois(path: str | Path, shape: tuple[int, int] | None = None) -> list[FileObject]:
+    """Read ROIs with an area from a ``.roi`` or ``.zip`` file.
+
+    Parameters
+    ----------
+    path : str or Path
+    shape : tuple of two ints, optional
+        Height and width of the image; what lies outside is cut off.
+
+    Returns
+    -------
+    list of FileObject
+        Numbered from 1 in the order of the file.
+
+    Raises
+    ------
+    FileError
+        If the file is damaged, too large, or has a ROI without area.
+    """
+    objects = []
+    for number, roi in enumerate(_rois(path), start=1):
+        outline = _outline(roi, f"{path}: ROI {number} ({roi.name})")
+        objects.append(FileObject(number, fill_polygon(outline, shape), name=roi.name))
+    return objects
+
+
+def _rois(path: str | Path) -> list[Any]:
+    import zipfile
+    from pathlib import Path
+
+    import roifile
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileError(f"There is no file {path}. Check the path.")
+    with explained("read", path, "Check the permission to read it."):
+        try:
+            if path.suffix.lower() == ".zip":
+                with zipfile.ZipFile(path) as archive:
+                    entries = [e for e in archive.infolist() if e.filename.lower().endswith(".roi")]
+                    total = sum(entry.file_size for entry in entries)
+                    if len(entries) > _MOST_ROIS or total > _LARGEST_BYTES:
+                        raise FileError(
+                            f"{path} unpacks to {len(entries)} ROIs of {total} bytes; up to "
+                            f"{_MOST_ROIS} ROIs and {_LARGEST_BYTES} bytes are read."
+                        )
+                    return [roifile.ImagejRoi.frombytes(archive.read(e)) for e in entries]
+            return [roifile.ImagejRoi.frombytes(path.read_bytes())]
+        except (zipfile.BadZipFile, ValueError, IndexError, KeyError, EOFError) as error:
+            raise FileError(f"{path} is no file of ImageJ ROIs: {error}.") from error
+        except Exception as error:
+            # struct.error and others that the library lets through for damaged files.
+            if isinstance(error, (OSError, MemoryError)):
+                raise
+            raise FileError(f"{path} is damaged: {error}.") from error
+
+
+def _roi(one: FileObject, name: str) -> Any:
+    import roifile
+
+    outline: Any = outline_of(one.mask)
+    if outline.geom_type == "Polygon" and not outline.interiors:
+        corners = np.asarray(outline.exterior.coords)[:-1]
+        roi = roifile.ImagejRoi.frompoints(corners, name=name)
+        roi.roitype = roifile.ROI_TYPE.POLYGON
+        return roi
+    return _composite(outline, name)
+
+
+def _composite(outline: Any, name: str) -> Any:
+    """Several rings in one ROI: a path of moves, lines and ends, filled by the even-odd rule."""
+    import roifile
+
+    values: list[float] = []
+    for part in getattr(outline, "geoms", [outline]):
+        for ring in (part.exterior, *part.interiors):
+            corners = np.asarray(ring.coords)[:-1].tolist()
+            for index, (x, y) in enumerate(corners):
+                values += [1.0 if index else 0.0, x, y]
+            values.append(4.0)
+    left, top, right, bottom = (int(value) for value in outline.bounds)
+    roi = roifile.ImagejRoi()
+    roi.name = name
+    roi.roitype = roifile.ROI_TYPE.RECT
+    roi.version = 228
+    roi.left, roi.top, roi.right, roi.bottom = left, top, right, bottom
+    roi.multi_coordinates = np.array(values, dtype=">f4")
+    roi.shape_roi_size = len(values)
+    return roi
+
+
+def _outline(roi: Any, where: str) -> Any:
+    import roifile
+    import shapely
+
+    kind = roifile.ROI_TYPE(roi.roitype)
+    areas = {
+        roifile.ROI_TYPE.POLYGON,
+        roifile.ROI_TYPE.RECT,
+        roifile.ROI_TYPE.OVAL,
+        roifile.ROI_TYPE.FREEHAND,
+        roifile.ROI_TYPE.TRACED,
+    }
+    if kind not in areas:
+        raise FileError(f"{where} is a {kind.name}, which has no area. Leave it out.")
+    rings = roi.coordinates(multi=True)
+    rings = rings if isinstance(rings, list) else [rings]
+    outline = shapely.Polygon()
+    for ring in rings:
+        if len(ring) < 3:
+            raise FileError(f"{where} has {len(ring)} corners; an area needs 3 or more.")
+        part = shapely.Polygon(np.asarray(ring, dtype=float))
+        valid = part if part.is_valid else shapely.make_valid(part)
+        outline = outline.symmetric_difference(valid)  # holes are rings within rings
+    return outline
+
+
+def _plain(name: str) -> str:
+    """Leave out what file names cannot have on one system or another."""
+    return "".join(c if c.isalnum() or c in " -_." else "_" for c in name)[:80]

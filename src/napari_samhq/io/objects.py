@@ -1,0 +1,129 @@
+"""What files of objects have in common: masks with a name and a class, whatever the format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.core.masks import CroppedMask
+from napari_samhq.errors import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["FileObject", "box_xywh", "labels_of", "objects_of"]
+
+
+@dataclass(frozen=True)
+class FileObject:
+    """An object as files hold it.
+
+    Attributes
+    ----------
+    label_id : int
+        Its value in a label image; 0 where the file does not say.
+    mask : CroppedMask
+        Its pixels.
+    name : str
+        What it is called.
+    category : str
+        Its class.
+    score : float or None
+        How sure somebody was of it.
+    extra : dict
+        What else the file says of it, as the format names it.
+    """
+
+    label_id: int
+    mask: CroppedMask
+    name: str = ""
+    category: str = ""
+    score: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict, compare=False)
+
+
+def objects_of(labels: ArrayLike) -> Iterator[FileObject]:
+    """Take a label image apart, object by object, in the order of the label ids.
+
+    Parameters
+    ----------
+    labels : array_like of shape (H, W), int
+        0 where there is nothing.
+
+    Raises
+    ------
+    ImageError
+        If it is no 2-D array of integers.
+
+    Examples
+    --------
+    >>> [(one.label_id, one.mask.top) for one in objects_of([[0, 0], [7, 0]])]
+    [(7, 1)]
+    """
+    from scipy import ndimage
+
+    ids = np.asarray(labels)
+    if ids.ndim != 2 or ids.dtype.kind not in "iu":
+        raise ImageError(
+            f"Labels are a 2-D array of integers; this one has shape {ids.shape} and type "
+            f"{ids.dtype}."
+        )
+    present = np.unique(ids[ids > 0])
+    # Label ids may be large and few; numbered without gaps they take no more than they must.
+    places = ndimage.find_objects(np.searchsorted(present, np.where(ids > 0, ids, 0)) + (ids > 0))
+    for label_id, place in zip(present.tolist(), places, strict=True):
+        mask = ids[place] == label_id
+        yield FileObject(label_id, CroppedMask.of(mask, (place[0].start, place[1].start)))
+
+
+def labels_of(
+    objects: Iterable[FileObject], shape: tuple[int, int] | None = None
+) -> NDArray[np.int32]:
+    """Paint objects into a label image; where they overlap, the later one is on top.
+
+    Parameters
+    ----------
+    objects : iterable of FileObject
+        Those without a label id get the next free one.
+    shape : tuple of two ints, optional
+        Height and width of the image in pixels; as large as the objects need when left out.
+
+    Examples
+    --------
+    >>> one = FileObject(5, CroppedMask.of(np.ones((1, 2), dtype=bool)))
+    >>> labels_of([one], (2, 2)).tolist()
+    [[5, 5], [0, 0]]
+    """
+    listed = list(objects)
+    if shape is None:
+        ends = [(one.mask.top + one.mask.height, one.mask.left + one.mask.width) for one in listed]
+        shape = (max((r for r, _ in ends), default=1), max((c for _, c in ends), default=1))
+    labels = np.zeros(shape, dtype=np.int32)
+    highest = max((one.label_id for one in listed), default=0)
+    for one in listed:
+        label_id = one.label_id
+        if label_id < 1:
+            highest += 1
+            label_id = highest
+        rows, cols = one.mask.region
+        start = max(rows.start, 0), max(cols.start, 0)
+        part = labels[start[0] : max(rows.stop, 0), start[1] : max(cols.stop, 0)]
+        if part.size:
+            inside = one.mask.within((part.shape[0], part.shape[1]), start)
+            part[inside] = label_id
+    return labels
+
+
+def box_xywh(mask: CroppedMask) -> list[float]:
+    """Give the bounding box as x, y, width, height from the outer corner of the first pixel.
+
+    Examples
+    --------
+    >>> box_xywh(CroppedMask.of(np.ones((2, 3), dtype=bool), (10, 20)))
+    [20.0, 10.0, 3.0, 2.0]
+    """
+    return [float(mask.left), float(mask.top), float(mask.width), float(mask.height)]
