@@ -1,0 +1,153 @@
+"""Candidates kept, so that other thresholds give other labels without asking the model again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.batch.everything import checked_settings, finished, in_memory_site, local_workers
+from napari_samhq.batch.results import MemoryResults
+from napari_samhq.batch.run import iter_publish, iter_segment
+from napari_samhq.batch.site import Site
+from napari_samhq.core.stitching import TileAnswer
+from napari_samhq.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_samhq.batch.plan import Plan, TileKey
+    from napari_samhq.batch.run import Step
+    from napari_samhq.core.stitching import Candidate
+    from napari_samhq.inference.settings import AutomaticSettings
+
+__all__ = ["Candidates", "find_candidates"]
+
+# So low that what they leave out is never wanted.
+_LOOSE = {"min_score": 0.15, "min_stability": 0.2, "smallest_px": 10}
+_FILTERS = frozenset({*_LOOSE, "largest_px", "overlap"})
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """All masks of an image that may be objects, with their scores.
+
+    Made by :func:`find_candidates`.
+
+    Attributes
+    ----------
+    settings : AutomaticSettings
+        What is chosen by when nothing else is said.
+    """
+
+    settings: AutomaticSettings
+    _plan: Plan
+    _results: MemoryResults
+    _keys: list[TileKey]
+
+    def __len__(self) -> int:
+        return sum(len(self._results.get(key).candidates) for key in self._keys)
+
+    def filtered(self, **changes: Any) -> NDArray[np.int32]:
+        """Choose objects by other thresholds.
+
+        Parameters
+        ----------
+        **changes
+            `min_score`, `min_stability`, `smallest_px`, `largest_px` (no larger than before: what
+            was larger has not been kept) and `overlap`, as in
+            :class:`~napari_samhq.inference.settings.AutomaticSettings`.
+
+        Returns
+        -------
+        ndarray of shape (h, w), int32
+            Label ids of the region.
+
+        Raises
+        ------
+        SettingsError
+            If a setting is none of these, or has a value that it cannot have.
+        """
+        others = sorted(changes.keys() - _FILTERS)
+        if others:
+            raise SettingsError(
+                f"With another {others[0]} the model has to be asked again. Here can be changed: "
+                f"{', '.join(sorted(_FILTERS))}."
+            )
+        settings = checked_settings(self.settings, "", changes)
+        most = self.settings.largest_px
+        if most and not 0 < settings.largest_px <= most:
+            raise SettingsError(
+                f"Objects of more than {most} px have not been kept. Ask again with a larger "
+                "largest_px."
+            )
+        kept = MemoryResults()
+        for key in self._keys:
+            good = (c for c in self._results.get(key).candidates if _is_good(c, settings))
+            kept.put(key, TileAnswer(tuple(good)))
+        plan = replace(self._plan, settings=settings)
+        labels = np.zeros([part.stop - part.start for part in plan.area], dtype=np.int32)
+        site = Site(plan, kept, labels, _nothing_to_ask, _nothing_to_ask)
+        finished(iter_publish(site, self._keys))
+        return labels
+
+
+def find_candidates(
+    image: Any,
+    model: Any = "micro",
+    *,
+    preset: str = "cells",
+    settings: AutomaticSettings | None = None,
+    workers: int = 1,
+    progress: Callable[[Step], None] | None = None,
+    **options: Any,
+) -> Candidates:
+    """Ask the model for everything in an image, and keep all that may be an object.
+
+    Parameters
+    ----------
+    image, model, preset, settings, workers, progress
+        As in :func:`~napari_samhq.batch.everything.segment_everything`.
+    **options
+        `region`, `mask` and `contrast_limits` of the same, and settings.
+
+    Returns
+    -------
+    Candidates
+        In memory.
+
+    Raises
+    ------
+    ImageError, ModelError, SettingsError
+        As there.
+
+    Examples
+    --------
+    >>> candidates = find_candidates(image, preset="nuclei")  # doctest: +SKIP
+    >>> strict = candidates.filtered(min_score=0.7)  # doctest: +SKIP
+    """
+    names = ("region", "mask", "contrast_limits")
+    about_image = {name: options.pop(name) for name in names if name in options}
+    wanted = checked_settings(settings, preset, options)
+    loose = checked_settings(wanted, "", _LOOSE)
+    site = in_memory_site(image, model, loose, **about_image)
+    steps = iter_segment(site, local_workers(workers), keep_going=False)
+    keys = finished(steps, progress)
+    assert isinstance(site.results, MemoryResults)
+    return Candidates(wanted, site.plan, site.results, keys)
+
+
+def _is_good(candidate: Candidate, settings: AutomaticSettings) -> bool:
+    return (
+        candidate.score >= settings.min_score
+        and candidate.stability >= settings.min_stability
+        and candidate.area_px >= settings.smallest_px
+        and not 0 < settings.largest_px < candidate.area_px
+    )
+
+
+def _nothing_to_ask() -> Any:
+    raise AssertionError("Choosing among candidates asks no model.")

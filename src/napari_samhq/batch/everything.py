@@ -1,0 +1,363 @@
+"""One call from an image of any size to the labels of everything in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.errors import FileError, ImageError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_samhq.batch.plan import Plan
+    from napari_samhq.batch.run import Step
+    from napari_samhq.batch.site import Site
+    from napari_samhq.batch.workers import Workers
+    from napari_samhq.checkpoints import LoadedModel
+    from napari_samhq.core.tiling import Region
+    from napari_samhq.inference.automatic import SupportsLogits
+    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.source import ImageSource
+
+__all__ = ["segment_everything"]
+
+_MOST_LABELS_IN_MEMORY = 2**31  # pixels
+_DIGEST_SIDE_PX = 512
+
+
+def segment_everything(
+    image: Any,
+    model: str | Path | LoadedModel | SupportsLogits | Callable[[], SupportsLogits] = "micro",
+    *,
+    preset: str = "cells",
+    settings: AutomaticSettings | None = None,
+    region: Region | None = None,
+    mask: Any = None,
+    tile: int | None = None,
+    halo: int | None = None,
+    contrast_limits: tuple[float, float] | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    resume: bool = True,
+    workers: int = 1,
+    scheduler: str | None = None,
+    progress: Callable[[Step], None] | None = None,
+    **changes: Any,
+) -> Any:
+    """Segment everything in an image of any size.
+
+    A grid of points is asked tile by tile, each for three masks; of those that are good enough and
+    cover the same thing the best one stays. No object is cut at the border of a tile: what a tile
+    does not see whole is asked for again from a window twice as large, and so on.
+
+    Parameters
+    ----------
+    image : array, ImageSource, str or Path
+        (H, W) or (H, W, C): a numpy, dask or zarr array, a pyramid as a sequence of arrays, or a
+        file that :func:`~napari_samhq.io.images.open_image` opens.
+    model : str, Path, LoadedModel, predictor or callable, optional
+        Name or path for :func:`napari_samhq.load_model`, a loaded model, a predictor, or a
+        function without parameters that makes one.
+    preset : {"cells", "nuclei", "thin"}, optional
+        What to look for.
+    settings : AutomaticSettings, optional
+        All settings, instead of a preset.
+    region : pair of slices, optional
+        Rows and columns to segment; pixels around it are looked at, too.
+    mask : array of shape (H, W), optional
+        Points where it is 0 are not asked: foreground, or a region of interest of any shape.
+    tile, halo : int, optional
+        Side of a tile and how far the model sees beyond it, in pixels, if not as in the preset.
+    contrast_limits : tuple of two floats, optional
+        Values that become black and white; measured once for the whole image when left out.
+    out : str or Path, optional
+        ``.zarr`` (OME-Zarr with a pyramid) or ``.tif``: write there, and keep little in memory. A
+        call that was interrupted goes on where it was when it is repeated; until it is done, its
+        parts are in a folder of the same name with ``.run`` behind it.
+    overwrite : bool, optional
+        Whether a file that has this name may be replaced.
+    resume : bool, optional
+        Use what an interrupted call left. Otherwise begin anew.
+    workers : int, optional
+        Tiles to do at a time in this process.
+    scheduler : str, optional
+        Address of a dask.distributed scheduler whose workers do the tiles, with `out` on a file
+        system that all of them see. `model` must be a name or a path then.
+    progress : callable, optional
+        Called often with a :class:`~napari_samhq.batch.run.Step`. It may raise
+        :class:`~napari_samhq.errors.Cancelled`; what is done so far is kept if `out` is given.
+    **changes
+        Settings that differ from the preset, as ``spacing_px=16`` or ``min_score=0.8``, see
+        :class:`~napari_samhq.inference.settings.AutomaticSettings`.
+
+    Returns
+    -------
+    ndarray or zarr.Array of shape (h, w), int32
+        Label ids of the region or of the whole image, 1 to N from the top down; 0 is background.
+        A zarr array, opened for reading, when `out` is a ``.zarr``; the path of a TIFF. The result
+        does not depend on the order of tiles, nor on who does them.
+
+    Raises
+    ------
+    ImageError, ModelError, SettingsError
+        If something cannot be used as it is.
+    FileError
+        If `out` cannot be written, or is being written.
+    TilesFailedError
+        If tiles failed. With `out` all others are done and kept, and the same call does the rest.
+
+    Examples
+    --------
+    >>> import napari_samhq as samhq  # doctest: +SKIP
+    >>> labels = samhq.segment_everything(image, preset="nuclei")  # doctest: +SKIP
+    """
+    from napari_samhq.batch.publish import open_result
+    from napari_samhq.batch.run import RunFolder, iter_to_file
+
+    output = _checked_output(out, scheduler)
+    sizes = {"tile_px": tile, "halo_px": halo}
+    changes |= {name: value for name, value in sizes.items() if value is not None}
+    chosen = checked_settings(settings, preset, changes)
+    site = in_memory_site(
+        image,
+        model,
+        chosen,
+        region=region,
+        mask=mask,
+        contrast_limits=contrast_limits,
+        is_shared=scheduler is not None,
+    )
+    if output is None:
+        return _in_memory(site, local_workers(workers), progress)
+    folder = RunFolder(output)
+    with folder.opened(site.plan, resume=resume, overwrite=overwrite) as is_there:
+        if not is_there:
+            doing = local_workers(workers)
+            if scheduler is not None:
+                doing = _cluster(scheduler, site, image, folder.path)
+            finished(iter_to_file(site, doing, folder, overwrite=overwrite), progress)
+    return open_result(output)
+
+
+def finished(steps: Any, report: Callable[[Step], None] | None = None) -> Any:
+    """Run a generator of steps to its end, and return its value; close it if it is stopped."""
+    with closing(steps):  # now, and not when the traceback is gone: threads may be at work
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as stop:
+                return stop.value
+            if report is not None:
+                report(step)
+
+
+def in_memory_site(
+    image: Any,
+    model: Any,
+    settings: AutomaticSettings,
+    *,
+    region: Region | None = None,
+    mask: Any = None,
+    contrast_limits: tuple[float, float] | None = None,
+    is_shared: bool = False,
+) -> Site:
+    """Open image and model, and plan the work; other processes must be able to if it is shared."""
+    from napari_samhq.batch.results import MemoryResults
+    from napari_samhq.batch.site import Site
+
+    open_source = _source_opener(image, contrast_limits)
+    open_predictor = _predictor_opener(model, is_shared)
+    source, predictor = open_source(), open_predictor()
+    plan = _plan(source, predictor, settings, region, mask)
+    site = Site(plan, MemoryResults(), None, open_source, open_predictor, mask)
+    site.source, site.predictor = source, predictor  # open already
+    return site
+
+
+def _checked_output(out: str | Path | None, scheduler: str | None) -> Path | None:
+    from napari_samhq.batch.publish import OUTPUT_SUFFIXES
+
+    if out is None:
+        if scheduler is not None:
+            raise FileError(
+                "Work on a cluster needs a place for its result that all workers see. Give "
+                "out='labels.zarr'."
+            )
+        return None
+    output = Path(out).absolute()
+    if output.suffix.lower() not in OUTPUT_SUFFIXES:
+        raise FileError(
+            f"Results of any size cannot be written as '{output.suffix}'. Let the name end in one "
+            f"of {', '.join(OUTPUT_SUFFIXES)}, or leave `out` away and write the array yourself."
+        )
+    return output
+
+
+def _source_opener(image: Any, limits: tuple[float, float] | None) -> Callable[[], ImageSource]:
+    from napari_samhq.inference.source import ImageSource
+    from napari_samhq.io.images import open_image
+
+    if isinstance(image, (str, Path)):
+        return partial(open_image, Path(image).absolute(), contrast_limits=limits)
+    return partial(ImageSource.of, image, contrast_limits=limits)
+
+
+def _predictor_opener(model: Any, is_shared: bool) -> Callable[[], SupportsLogits]:
+    if callable(model) and (isinstance(model, type) or not hasattr(model, "iter_logits")):
+        opener: Callable[[], SupportsLogits] = model
+        return opener
+    if isinstance(model, (str, Path)):
+        path = Path(model)
+        return partial(_load_predictor, str(path.absolute()) if path.exists() else str(model))
+    if is_shared:
+        raise ModelError(
+            f"Workers of a cluster load the model themselves, so it must be a name or a path, and "
+            f"not {model!r}."
+        )
+    return partial(_load_predictor, model)
+
+
+def _load_predictor(model: Any) -> SupportsLogits:
+    if hasattr(model, "iter_logits"):
+        predictor: SupportsLogits = model
+        return predictor
+    from napari_samhq.checkpoints import load_model
+    from napari_samhq.inference.predictor import Predictor
+
+    return Predictor(load_model(model) if isinstance(model, str) else model)
+
+
+def checked_settings(
+    settings: AutomaticSettings | None, preset: str, changes: dict[str, Any]
+) -> AutomaticSettings:
+    """Take settings as they are, or of a preset, with changes."""
+    from napari_samhq.inference.settings import AutomaticSettings
+
+    if settings is None:
+        return AutomaticSettings.preset(preset, **changes)
+    return AutomaticSettings.of({**dict(settings.pairs()), **changes}.items())
+
+
+def _plan(
+    source: ImageSource,
+    predictor: SupportsLogits,
+    settings: AutomaticSettings,
+    region: Region | None,
+    mask: Any,
+) -> Plan:
+    from napari_samhq.batch.plan import Plan
+
+    if mask is not None and tuple(mask.shape) != source.shape:
+        raise ImageError(
+            f"The mask has the shape {tuple(mask.shape)} and the image {source.shape}; they must "
+            "be equal."
+        )
+    return Plan(
+        image_shape=source.shape,
+        area=_area(region, source.shape),
+        settings=settings,
+        contrast_limits=source.contrast_limits,
+        model=f"{predictor.fingerprint} {predictor.precision}",
+        image=_identity(source),
+        foreground="" if mask is None else _mask_identity(mask),
+    )
+
+
+def _in_memory(
+    site: Site, workers: Workers, report: Callable[[Step], None] | None
+) -> NDArray[np.int32]:
+    from napari_samhq.batch.run import iter_publish, iter_segment
+
+    height, width = (part.stop - part.start for part in site.plan.area)
+    if height * width > _MOST_LABELS_IN_MEMORY:
+        raise ImageError(
+            f"The labels of {height} x {width} px do not fit into memory well. Write them to a "
+            "file with out='labels.zarr'."
+        )
+    labels = site.labels = np.zeros((height, width), dtype=np.int32)
+    keys = finished(iter_segment(site, workers, keep_going=False), report)
+    finished(iter_publish(site, keys), report)
+    return labels
+
+
+def _area(region: Any, shape: tuple[int, int]) -> Region:
+    """Give both slices a start and a stop inside of the image."""
+    if region is None:
+        region = (slice(None), slice(None))
+    try:
+        rows, cols = (slice(*part.indices(n)[:2]) for part, n in zip(region, shape, strict=True))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ImageError(
+            f"region={region!r} is no pair of slices; give rows and columns, for example "
+            "(slice(0, 500), slice(200, 900))."
+        ) from error
+    return rows, cols
+
+
+def _identity(source: ImageSource) -> str:
+    """Name the content of an image: all of it where that is quick, otherwise samples of it."""
+    digest = hashlib.sha256(json.dumps([source.shape, str(source.dtype)]).encode())
+    side = _DIGEST_SIDE_PX
+    height, width = source.shape
+    if height * width <= 2**24:
+        return digest.hexdigest() + source.content_key((slice(0, height), slice(0, width)))[:16]
+    for part in (0.0, 0.25, 0.5, 0.75, 1.0):
+        rows, cols = (
+            slice(int(part * max(0, n - side)), int(part * max(0, n - side)) + min(side, n))
+            for n in source.shape
+        )
+        digest.update(source.content_key((rows, cols)).encode())
+    return digest.hexdigest()
+
+
+def _mask_identity(mask: Any) -> str:
+    from napari_samhq.inference.source import ImageSource
+
+    kind = np.uint8 if mask.dtype == np.bool_ else mask.dtype
+    if isinstance(mask, np.ndarray):
+        mask = mask.astype(kind)
+    return _identity(ImageSource.of(mask, contrast_limits=(0, 1)))
+
+
+def local_workers(workers: int) -> Workers:
+    """Workers of this process, so many at a time."""
+    from napari_samhq.batch.workers import Serial, Threads
+
+    return Threads(workers) if workers > 1 else Serial()
+
+
+def _opener_for_others(
+    open_source: Callable[..., ImageSource], source: ImageSource, image: Any, folder: Path
+) -> Callable[[], ImageSource]:
+    """Let workers open the image, with the intensity mapping that was measured once for all."""
+    if isinstance(image, np.ndarray):  # to be read by all, and not sent with each task
+        import zarr
+
+        path = folder / "image.zarr"
+        zarr.create_array(path, data=image, overwrite=True)
+        from napari_samhq.io.images import open_image
+
+        open_source = partial(open_image, path)
+    limits = source.contrast_limits
+    return open_source if limits is None else partial(open_source, contrast_limits=limits)
+
+
+def _cluster(scheduler: str, site: Site, image: Any, folder: Path) -> Workers:
+    from napari_samhq.batch.site import SiteAddress
+    from napari_samhq.batch.workers import Cluster
+
+    open_source = _opener_for_others(site.open_source, site.source, image, folder)
+    plan = site.plan
+    address = SiteAddress(
+        plan.to_json(), str(folder), open_source, site.open_predictor, site.foreground
+    )
+    return Cluster(scheduler, address, plan.run_id)

@@ -1,0 +1,106 @@
+"""What is to be done to an image, as a value: the same plan gives the same result, wherever."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from napari_samhq.core.tiling import Region, TileGrid
+from napari_samhq.errors import FileError
+from napari_samhq.inference.settings import AutomaticSettings
+
+__all__ = ["TASK_VERSION", "Plan", "TileKey"]
+
+TASK_VERSION = 1
+"""Goes up when tasks come to other results from the same plan; older parts are not used then."""
+
+TileKey = tuple[int, int]
+"""Which tile: number of the grid, finest first, and place in it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Segment everything in a region of an image.
+
+    Attributes
+    ----------
+    image_shape : tuple of two ints
+        Height and width of the image in pixels.
+    area : pair of slices
+        The region to segment.
+    settings : AutomaticSettings
+        What to look for.
+    contrast_limits : tuple of two floats, or None
+        Values that become black and white in all tiles alike; None for colour as it is.
+    model : str
+        Fingerprint of the weights.
+    image : str
+        Name of the image's content.
+    foreground : str
+        Name of the content of the foreground mask; empty where there is none.
+    origin_rc : tuple of two ints
+        A corner of the tiles.
+    """
+
+    image_shape: tuple[int, int]
+    area: Region
+    settings: AutomaticSettings
+    contrast_limits: tuple[float, float] | None
+    model: str
+    image: str
+    foreground: str = ""
+    origin_rc: tuple[int, int] = (0, 0)
+
+    @cached_property
+    def grids(self) -> tuple[TileGrid, ...]:
+        """Grids of tiles, finest first; each tile of the last one sees the whole image."""
+        settings = self.settings
+        grids = [
+            TileGrid(
+                self.image_shape, self.area, settings.tile_px, settings.halo_px, self.origin_rc
+            )
+        ]
+        while not grids[-1].sees_everything:
+            grids.append(grids[-1].coarser())
+        return tuple(grids)
+
+    @cached_property
+    def run_id(self) -> str:
+        """Hash of all that the result depends on."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:32]
+
+    def to_json(self) -> str:
+        """Write it down; :meth:`from_json` reads it."""
+        values = asdict(self)
+        values["area"] = [[part.start, part.stop] for part in self.area]
+        return json.dumps({"task_version": TASK_VERSION, **values}, sort_keys=True, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """Read a plan.
+
+        Raises
+        ------
+        FileError
+            If it was written for other tasks than the present ones.
+        """
+        values: dict[str, Any] = json.loads(text)
+        version = values.pop("task_version", None)
+        if version != TASK_VERSION:
+            raise FileError(
+                f"This run was begun by a version whose tasks have the number {version}; here it "
+                f"is {TASK_VERSION}. Begin anew with another output, or delete the run's folder."
+            )
+        rows, cols = (slice(start, stop) for start, stop in values.pop("area"))
+        limits = values.pop("contrast_limits")
+        return cls(
+            area=(rows, cols),
+            settings=AutomaticSettings(**values.pop("settings")),
+            contrast_limits=None if limits is None else (limits[0], limits[1]),
+            image_shape=tuple(values.pop("image_shape")),
+            origin_rc=tuple(values.pop("origin_rc")),
+            **values,
+        )
