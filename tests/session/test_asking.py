@@ -24,8 +24,10 @@ def test_a_click_shows_its_mask_as_soon_as_it_is_there(live, held, viewer):
     assert viewer.layers["cells preview"].data.any()
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_fm24_the_latest_click_wins_whatever_comes_back_first(live, held, order):
+@pytest.mark.parametrize(
+    "order", [pytest.param(1, id="FM-24-in-order"), pytest.param(-1, id="FM-24-reversed")]
+)
+def test_the_latest_click_wins_whatever_comes_back_first(live, held, order):
     for col in range(10, 50):
         live.points.add([20, col])
     held.work(order)
@@ -36,7 +38,47 @@ def test_fm24_the_latest_click_wins_whatever_comes_back_first(live, held, order)
     np.testing.assert_array_equal(live.labels.data == 1, mask)
 
 
-def test_undo_while_the_model_works(live, held):
+@pytest.mark.parametrize("clicks", [pytest.param(50, id="FM-24-burst")])
+def test_a_burst_of_clicks_costs_two_decodes(live, held, predictor, clicks):
+    live.points.add([20, 5])
+    running, held.jobs = held.jobs[-1], []
+    for col in range(6, 5 + clicks):
+        live.points.add([20, col])
+        held.jobs = held.jobs[-1:]  # as runners do: a waiting job gives way to a newer one
+    held.jobs.insert(0, running)
+    held.work()
+    assert [call for call, _ in predictor.calls].count("predict") <= 2
+    assert live.candidates[0].mask[20, 4 + clicks]
+
+
+@pytest.mark.parametrize("boxes", [pytest.param(30, id="FM-24-click-into-batch")])
+def test_a_click_goes_before_the_rest_of_a_batch(live, held, predictor, boxes):
+    live.add_boxes(
+        [[row, col, row + 4, col + 4] for row in range(0, 40, 8) for col in range(0, 48, 8)]
+    )
+    live.activate(None)
+    batch = [job for job in held.jobs if job.kind == "predict"][-1]
+    held.jobs.clear()
+    seen = []
+
+    def report(progress):
+        seen.append(progress)
+        batch.progress(progress)
+        if len(seen) == 5:  # in the middle of the batch, in another thread
+            live.points.add([44, 60])
+
+    batch.done(batch.work(report))
+    asked = [call for call, _ in predictor.calls].count("predict")
+    assert asked < boxes
+    held.work()
+    assert predictor.calls[asked + 1][1].points is not None  # the click came first
+    # One may be asked twice.
+    assert [call for call, _ in predictor.calls].count("predict") <= boxes + 2
+    assert all(draft.score is not None for draft in live.drafts)
+
+
+@pytest.mark.parametrize("what", [pytest.param("undo", id="FM-24-undo")])
+def test_undo_while_the_model_works(live, held, what):
     live.points.add([20, 30])
     held.work()
     live.points.add([40, 50])
@@ -70,13 +112,22 @@ def test_a_layer_removed_while_the_model_works(live, held, viewer, removed):
     assert not any("preview" in layer.name and layer.data.any() for layer in viewer.layers)
 
 
-def test_fm22_other_data_while_the_model_works(live, held, predictor):
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(np.zeros((30, 40), dtype=np.uint8), id="FM-22-shape"),
+        pytest.param(np.zeros((48, 64), dtype=np.float32), id="FM-22-type"),
+    ],
+)
+def test_other_data_while_the_model_works(live, held, predictor, data):
     live.points.add([20, 30])
     old, held.jobs = held.jobs, []
-    live.image.data = np.zeros((30, 40), dtype=np.uint8)
+    live.image.data = data
     held.jobs = [*held.jobs, *old]
     held.work()
-    assert all(candidate.mask.shape == (30, 40) for candidate in live.candidates)
+    assert all(candidate.mask.shape == data.shape for candidate in live.candidates)
+    looked_at = [image for call, image in predictor.calls if call == "embed"]
+    assert all(image.shape == data.shape for image in looked_at[-1:])
 
 
 def test_moving_to_another_plane_prepares_it(annotate, held, predictor):

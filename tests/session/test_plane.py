@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_samhq.core.planes import Plane
 from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.session import State
-from napari_samhq.session.plane import Plane, current_plane, show_plane
+from napari_samhq.session.plane import current_plane, show_plane
 
 
 @pytest.fixture

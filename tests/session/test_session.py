@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zarr
 from napari.components import ViewerModel
 
 from napari_samhq.errors import LayerError, PromptError, SamHQWarning
@@ -90,18 +91,18 @@ def test_drawing_in_the_layers_is_prompting(session):
     assert session.commit() == 1
 
 
-def test_the_newest_box_takes_the_place_of_the_earlier_one(session):
+def test_a_second_box_begins_another_object(session):
     session.shapes.add_rectangles([[10, 20], [30, 40]])
     session.shapes.add_rectangles([[1, 2], [9, 12]])
-    assert len(session.shapes.data) == 1
-    assert "took the place of the earlier one" in session.status.sentence
-    session.commit()
-    assert "took the place" not in session.status.sentence
-    assert session.labels.data[5, 5] == 1
+    assert [draft.label_id for draft in session.drafts] == [1, 2]
+    assert session.shapes.features["object"].tolist() == [1, 2]
+    assert session.commit() == 2
+    assert session.labels.data[5, 5] == 2
     assert session.labels.data[20, 30] == 0
     session.undo()
     session.undo()
     np.testing.assert_array_equal(session.shapes.data[0].min(axis=0), [10, 20])
+    assert len(session.shapes.data) == 1
 
 
 def test_a_click_without_a_drag_in_the_box_tool_leaves_nothing(session):
@@ -179,7 +180,7 @@ def test_undo_of_a_commit_brings_the_prompts_back(session):
     session.commit()
     session.undo()
     np.testing.assert_array_equal(session.points.data, [[20, 30]])
-    assert session.commit() == 2  # ids are never given twice
+    assert session.commit() == 1  # an object has its id from the first prompt on
 
 
 def test_reopening_replaces_the_object_under_its_id(session):
@@ -201,14 +202,23 @@ def test_reopening_replaces_the_object_under_its_id(session):
     np.testing.assert_array_equal(session.labels.data == 1, disc((48, 64), (20, 30), 5))
 
 
-def test_reopening_refuses_the_unknown_and_the_unfinished(session):
+def test_reopening_refuses_the_unknown(session):
     with pytest.raises(LayerError, match="Object 7 has no prompts"):
         session.reopen(7)
+
+
+def test_reopening_lets_an_unfinished_object_wait(session):
     session.add_points([[20, 30]])
     session.commit()
     session.add_points([[40, 10]])
-    with pytest.raises(LayerError, match="Another object is being made"):
-        session.reopen(1)
+    session.reopen(1)
+    assert session.current.label_id == 1
+    assert session.current.waiting == 1
+    assert session.commit() == 1
+    with pytest.raises(PromptError, match=r"None .* is active, but 2 wait"):
+        session.commit()
+    session.activate(2)
+    assert session.commit() == 2
 
 
 def test_deleting_refuses_what_is_not_there(session):
@@ -289,14 +299,17 @@ def test_world_coordinates(annotate):
     np.testing.assert_allclose(prompt.box, [10, 20, 30, 40])
 
 
-@pytest.mark.parametrize("id_type", [np.uint8, np.int8])
+@pytest.mark.parametrize(
+    "id_type", [pytest.param(np.uint8, id="FM-41-uint8"), pytest.param(np.int8, id="FM-41-int8")]
+)
 def test_a_label_beyond_the_type_is_refused_before_writing(viewer, annotate, id_type):
     data = np.zeros((48, 64), dtype=id_type)
-    data[0, 0] = np.iinfo(id_type).max
+    limit = int(np.iinfo(id_type).max)
+    data.reshape(-1)[:limit] = np.arange(1, limit + 1)
     labels = viewer.add_labels(data.copy())
     session = annotate(viewer, labels=labels)
     session.add_points([[20, 30]])
-    with pytest.raises(LayerError, match=r"does not fit\. Convert it to int32"):
+    with pytest.raises(LayerError, match=r"does not fit\. Convert the labels"):
         session.commit()
     np.testing.assert_array_equal(labels.data, data)
     assert len(session.points.data) == 1
@@ -333,21 +346,29 @@ def test_a_mask_that_others_own_wholly_is_refused(session):
         session.commit()
 
 
-def test_hand_painted_labels_are_counted_and_survive_undo(session):
+def test_hand_painted_labels_are_counted_and_undone_in_their_turn(session):
     session.add_points([[20, 30]])
     session.commit()
+    committed = session.labels.data.copy()
     session.labels.selected_label = 9
     session.labels.brush_size = 3
     session.labels.mode = "paint"
     session.labels.paint((5, 5), 9)
     session.labels.preserve_labels = False
     session.labels.paint((20, 30), 9)
+    painted = session.labels.data.copy()
     session.add_points([[40, 10]])
     assert session.commit() == 10
+    assert session.objects["label_id"].tolist() == [1, 9, 10]
     session.undo()
     session.undo()
+    np.testing.assert_array_equal(session.labels.data, painted)
     session.undo()
-    assert set(np.unique(session.labels.data)) == {0, 9}
+    session.undo()
+    np.testing.assert_array_equal(session.labels.data, committed)
+    session.redo()
+    session.redo()
+    np.testing.assert_array_equal(session.labels.data, painted)
 
 
 def test_napari_undo_takes_back_one_commit(session):
@@ -478,7 +499,8 @@ def test_closing_leaves_the_objects_and_nothing_else(viewer, session):
     viewer.layers[1].scale = (3, 3)
 
 
-def test_names_mean_nothing(viewer, session):
+@pytest.mark.parametrize("what", [pytest.param("names", id="FM-21-names-and-order")])
+def test_names_mean_nothing(viewer, session, what):
     session.points.name, session.labels.name = "x", "y"
     viewer.add_points(np.zeros((1, 2)), name="cells points")
     viewer.layers.reverse()
@@ -542,11 +564,20 @@ def test_arrays_on_disk_for_image_and_labels(annotate, tmp_path):
     assert not data[:].any()
 
 
-def test_too_large_a_plane_is_told(annotate):
+def test_on_a_large_plane_prompts_are_answered_in_windows(annotate, predictor):
+    # As large as a slide, and in memory only where it was looked at.
+    levels = [np.broadcast_to(np.arange(n, dtype=np.uint8), (n, n)) for n in (12_000, 3_000)]
     viewer = ViewerModel()
-    viewer.add_image(np.broadcast_to(np.uint8(0), (12_000, 12_000)), contrast_limits=(0, 1))
-    labels = viewer.add_labels(np.broadcast_to(np.uint8(0), (12_000, 12_000)))
+    viewer.add_image(levels, multiscale=True, contrast_limits=(0, 255), name="slide")
+    labels = viewer.add_labels(zarr.zeros((12_000, 12_000), chunks=(512, 512), dtype="u1"))
+    predictor.radius, predictor.input_size = 40.0, 512
     session = annotate(viewer, labels=labels)
-    session.add_points([[40, 60]])
-    with pytest.raises(LayerError, match="up to 100 megapixels"):
-        session.predict()
+    session.add_points([[9_000, 7_000]])
+    prediction = session.predict()
+    assert prediction.masks.shape[1:] == (512, 512)
+    session.commit()
+    rows, cols = np.ogrid[8_900:9_100, 6_900:7_100]
+    expected = np.hypot(rows - 9_000, cols - 7_000) <= 40
+    np.testing.assert_array_equal(labels.data[8_900:9_100, 6_900:7_100] == 1, expected)
+    shapes = {call.shape for what, call in predictor.calls if what == "embed"}
+    assert shapes == {(512, 512, 3)}

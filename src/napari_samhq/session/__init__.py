@@ -3,8 +3,17 @@
 Nothing here needs a window; :class:`napari.components.ViewerModel` will do.
 """
 
+from napari_samhq.session.labels import editable_copy
 from napari_samhq.session.session import Session, annotate
-from napari_samhq.session.snapshots import Candidate, Current
-from napari_samhq.session.status import State, Status
+from napari_samhq.session.status import Candidate, Current, State, Status, Unfinished
 
-__all__ = ["Candidate", "Current", "Session", "State", "Status", "annotate"]
+__all__ = [
+    "Candidate",
+    "Current",
+    "Session",
+    "State",
+    "Status",
+    "Unfinished",
+    "annotate",
+    "editable_copy",
+]

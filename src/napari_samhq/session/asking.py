@@ -1,51 +1,152 @@
-"""Between a session and its runner: asks, keeps the answers that still count, drops the others."""
+"""Between a session and its runner: asks, hands answers over, and keeps those that may be shown."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from napari_samhq.core.journal import Step
+from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import Cancelled, SamHQError
 from napari_samhq.session.engine import Request
 from napari_samhq.session.runner import Job, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from napari_samhq.core.journal import Draft, Output
+    from napari_samhq.core.planes import Plane
     from napari_samhq.inference.prediction import Prediction
-    from napari_samhq.session.engine import Answer, Engine
-    from napari_samhq.session.plane import Plane
-    from napari_samhq.session.prompting import Drawn
+    from napari_samhq.session.engine import Answer, Engine, Question
     from napari_samhq.session.runner import Report, Runner
     from napari_samhq.session.views import PlaneView
 
-__all__ = ["Asker", "Shown"]
+__all__ = ["Answers", "Asker", "Difference", "Shown", "wish_of"]
+
+#: The pixels that the HQ token adds to SAM's mask, and those that it takes from it.
+Difference: TypeAlias = tuple[CroppedMask, CroppedMask]
 
 _CLICK, _BACKGROUND = 0, 1
+_UNHURRIED = frozenset({"prepare", "everything"})
+_REMEMBERED = 64  # answers to earlier prompts, for undo
+
+
+def wish_of(draft: Draft) -> Hashable:
+    """Collect all that the model's answer follows from."""
+    return draft.earlier, draft.drawn, draft.choice.output, draft.choice.threshold
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """The model's answer to what was drawn in a plane, and the candidate that was chosen."""
+    """The model's answer for an object, no larger than the object.
 
-    drawn: Drawn
+    Attributes
+    ----------
+    draft : Draft
+        The object, with the choice that is shown.
+    masks : tuple of CroppedMask
+        The candidates, best first.
+    scores : tuple of float
+        The model's own estimate of their quality.
+    region : pair of slices
+        Rows and columns of the plane that the model answered for.
+    together : bool
+        Whether it was answered in a batch with others.
+    model, fingerprint : str
+        Who answered.
+    """
+
+    draft: Draft
+    masks: tuple[CroppedMask, ...]
+    scores: tuple[float, ...]
+    region: tuple[slice, slice]
+    together: bool
     model: str
-    prediction: Prediction
-    chosen: int
+    fingerprint: str = ""
+
+    @classmethod
+    def of(cls, answer: Answer) -> Shown:
+        """Keep of an answer what takes little memory."""
+        found = answer.prediction
+        rows, cols = found.region
+        start_rc = (rows.start or 0, cols.start or 0)
+        height, width = found.masks.shape[1:]
+        return cls(
+            answer.draft,
+            tuple(CroppedMask.of(mask, start_rc) for mask in found.masks),
+            tuple(float(score) for score in found.scores),
+            (
+                slice(start_rc[0], start_rc[0] + height),
+                slice(start_rc[1], start_rc[1] + width),
+            ),
+            answer.together,
+            answer.model,
+            answer.fingerprint,
+        )
 
     @property
-    def mask(self) -> NDArray[np.bool_]:
+    def chosen(self) -> int:
+        """Which of the masks was chosen; the best, which comes first, if none was."""
+        candidate = self.draft.choice.candidate
+        return candidate if candidate is not None and candidate < len(self.masks) else 0
+
+    @property
+    def mask(self) -> CroppedMask:
         """The chosen mask."""
-        mask: NDArray[np.bool_] = self.prediction.masks[self.chosen]
-        return mask
+        return self.masks[self.chosen]
 
     @property
     def score(self) -> float:
         """The model's own estimate for the chosen mask."""
-        return float(self.prediction.scores[self.chosen])
+        return self.scores[self.chosen]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What the model was asked on the way to the chosen mask, in order."""
+        last = Step(self.draft.drawn, self.chosen, self.draft.choice.output, self.together)
+        return (*self.draft.earlier, last)
+
+
+class Answers:
+    """The latest answer for each object being made, and recent ones, which undo brings back."""
+
+    def __init__(self) -> None:
+        self._latest: dict[tuple[Plane, int], Shown] = {}
+        self._recent: OrderedDict[Hashable, Shown] = OrderedDict()
+
+    def put(self, plane: Plane, shown: Shown) -> None:
+        """Keep an answer."""
+        self._latest[plane, shown.draft.label_id] = shown
+        self._recent[plane, wish_of(shown.draft)] = shown
+        while len(self._recent) > _REMEMBERED:
+            self._recent.popitem(last=False)
+
+    def latest(self, plane: Plane, label_id: int) -> Shown | None:
+        """Get the last answer for an object, be it to its present prompts or to earlier ones."""
+        return self._latest.get((plane, label_id))
+
+    def fresh(self, plane: Plane, draft: Draft) -> Shown | None:
+        """Get the answer to an object's present prompts, if there is one."""
+        wish = wish_of(draft)
+        shown = self.latest(plane, draft.label_id)
+        if shown is None or wish_of(shown.draft) != wish:
+            shown = self._recent.get((plane, wish))
+        if shown is None:
+            return None
+        if shown.draft != draft:
+            shown = replace(shown, draft=draft)  # another candidate, or another object's prompts
+        self._latest[plane, draft.label_id] = shown
+        return shown
+
+    def forget(self, plane: Plane, label_id: int) -> None:
+        """Show nothing for an object any more."""
+        self._latest.pop((plane, label_id), None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._latest.clear()
+        self._recent.clear()
 
 
 class Asker:
@@ -61,12 +162,14 @@ class Asker:
         Name or path of the model.
     may_fetch : bool
         Whether the model may be downloaded without asking.
+    take : callable
+        Called with a plane and an answer for one object, in the thread of the session.
     changed : callable
-        Called after anything changed: a new answer, progress, a failure.
+        Called after anything changed: new answers, progress, a failure.
 
     Attributes
     ----------
-    failure : str or None
+    failure : Exception or None
         Why the last thing that was asked did not work.
     notes : tuple of str
         What the model has to say about the image, such as pixels that are not finite.
@@ -79,23 +182,25 @@ class Asker:
         model: str,
         *,
         may_fetch: bool,
+        take: Callable[[Plane, Shown], None],
         changed: Callable[[], None],
     ) -> None:
-        self.failure: str | None = None
+        self.engine = engine
+        self.failure: Exception | None = None
         self.notes: tuple[str, ...] = ()
-        self._engine, self._runner = engine, runner
+        self._runner, self._take, self._changed = runner, take, changed
         self._may_fetch = may_fetch
-        self._changed = changed
-        self._shown: dict[Plane, Shown] = {}
         self._number = 0
-        self._waiting: dict[str, int] = {}  # kind of job -> number of the latest one
+        self._age = 0  # of all that is known: answers from before do not count
+        self._waiting: dict[str, int] = {}  # the latest job of each kind that is not done yet
+        self._stopped: set[Hashable] = set()  # what the user did not want to wait for
         self._stage = Progress("load")
         self.use_model(model)
 
     def use_model(self, model: str) -> None:
         """Ask another model from now on. Answers of the one before are dropped."""
         self.model = model
-        self.must_fetch = not self._may_fetch and self._engine.source.must_fetch(model)
+        self.must_fetch = not self._may_fetch and self.engine.source.must_fetch(model)
         self.forget()
 
     @property
@@ -103,126 +208,193 @@ class Asker:
         """What is being done at present."""
         return self._stage if self._waiting else None
 
-    def shown(self, plane: Plane) -> Shown | None:
-        """Get the answer for a plane."""
-        return self._shown.get(plane)
-
-    def choose(self, plane: Plane, index: int) -> None:
-        """Take another candidate of the answer for a plane."""
-        self._shown[plane] = replace(self._shown[plane], chosen=index)
-
-    def forget(self, plane: Plane | None = None) -> None:
-        """Drop the answer for a plane, or for all, and whatever is still being worked out."""
-        for one in list(self._shown) if plane is None else [plane]:
-            self._shown.pop(one, None)
+    def forget(self) -> None:
+        """Let no answer to what was asked so far count, and begin with a clean slate."""
+        self._age += 1
+        self._stopped.clear()
+        self.notes = ()
         self.drop()
 
     def drop(self) -> None:
-        """Want no answer to what is being worked out any more."""
+        """Want no more answers to what is being worked out."""
         self._waiting.pop("predict", None)
         self.failure = None
 
-    def ask(self, plane: Plane, view: PlaneView, drawn: Drawn) -> None:
-        """Ask for masks; `changed` is called once there are some. Earlier questions are off."""
-        if not self.must_fetch:
-            self._runner.submit(self._question(plane, view, drawn))
+    def resume(self) -> None:
+        """Take up again what the user stopped, the next time that it is asked for."""
+        self._stopped.clear()
 
-    def ask_and_wait(self, plane: Plane, view: PlaneView, drawn: Drawn) -> Shown:
-        """Ask for masks and return the answer; errors are raised."""
-        job = self._question(plane, view, drawn)
+    def ask(self, plane: Plane, view: PlaneView, questions: Sequence[Question]) -> None:
+        """Ask for masks. Earlier questions are off, and so are those that the user stopped."""
+        wanted = [one for one in questions if (plane, wish_of(one.draft)) not in self._stopped]
+        if not wanted:
+            self.drop()
+        elif not self.must_fetch:
+            self._runner.submit(self._asking(plane, view, wanted))
+
+    def ask_and_wait(
+        self,
+        plane: Plane,
+        view: PlaneView,
+        questions: Sequence[Question],
+        each: Callable[[int, Prediction], None],
+    ) -> None:
+        """Ask for masks, and give each answer with its label id as it comes; errors are raised."""
+        self._wait(self._asking(plane, view, questions, each))
+
+    def _wait(self, job: Job) -> None:
         try:
             self._runner.wait(job)
         except Exception:
-            self._waiting.pop("predict", None)
+            self._waiting.pop(job.kind, None)
             raise
-        return self._shown[plane]
+
+    def compare(
+        self,
+        view: PlaneView,
+        question: Question,
+        take: Callable[[Difference], None],
+        *,
+        wait: bool = False,
+    ) -> None:
+        """Find out which pixels the HQ token adds to SAM's mask, and which it takes from it."""
+        outputs: tuple[Output, ...] = ("sam", "sam+hq")
+        draft = question.draft
+        drafts = [replace(draft, choice=replace(draft.choice, output=one)) for one in outputs]
+        request = Request(self.model, view, [replace(question, draft=one) for one in drafts])
+
+        def work(report: Report) -> Difference:
+            sam, hq = self.engine.answers(request, report)
+            before, after = (one.prediction.masks[draft.choice.candidate or 0] for one in (sam, hq))
+            rows, cols = hq.prediction.region
+            start_rc = (rows.start or 0, cols.start or 0)
+            return CroppedMask.of(after & ~before, start_rc), CroppedMask.of(
+                before & ~after, start_rc
+            )
+
+        self.do("difference", work, take, wait=wait)
 
     def prepare(self, view: PlaneView) -> None:
         """Look at a plane before it is prompted."""
         if self.must_fetch:
             return
 
-        def work(report: Report) -> tuple[str, ...]:
-            return self._engine.prepare(model, view, report)
-
         def done(notes: tuple[str, ...]) -> None:
             self.notes = notes
 
         model = self.model
-        self._runner.submit(self._job("prepare", work, done, rank=_BACKGROUND))
+        self.do("prepare", lambda report: self.engine.prepare(model, view, report), done)
 
     def fetch(self, then: Callable[[], None]) -> None:
         """Download the model, and do something after it."""
         model = self.model
 
-        def work(report: Report) -> None:
-            self._engine.load(model, report)
-
-        def done(_: None) -> None:
+        def done(_: Any) -> None:
             if self.model == model:
                 self.must_fetch = False
                 then()
 
-        self._runner.submit(self._job("load", work, done))
+        self.do("load", lambda report: self.engine.load(model, report), done)
 
-    def _question(self, plane: Plane, view: PlaneView, drawn: Drawn) -> Job:
-        self.failure = None
-        prompt = drawn.to_prompt(view.shape)
-        request = Request(
-            self._number + 1, (plane, drawn), self.model, view, prompt, multimask=drawn.ambiguous
-        )
-
-        def work(report: Report) -> Answer:
-            return self._engine.predict(request, report)
-
-        return self._job("predict", work, self._take)
-
-    def _take(self, answer: Answer) -> None:
-        plane, drawn = answer.request.token
-        prediction = answer.prediction
-        self._shown[plane] = Shown(drawn, answer.request.model, prediction, prediction.best)
-        self.notes = answer.notes
-
-    def _job(
+    def do(
         self,
         kind: str,
         work: Callable[[Report], Any],
         take: Callable[[Any], None],
         *,
-        rank: int = _CLICK,
+        wait: bool = False,
+    ) -> None:
+        """Have something done, and take its outcome unless a later one of its kind is wanted."""
+        rank = _BACKGROUND if kind in _UNHURRIED else _CLICK
+        job = self._job(kind, self._begin(kind), work, take, rank)
+        (self._wait if wait else self._runner.submit)(job)
+
+    def _asking(
+        self,
+        plane: Plane,
+        view: PlaneView,
+        questions: Sequence[Question],
+        each: Callable[[int, Prediction], None] | None = None,
     ) -> Job:
-        """Make a job whose outcome counts only while it is the latest of its kind."""
+        """Make a job that hands its answers over one by one, so that none is lost if it is left."""
+        self.failure = None
+        number, age = self._begin("predict"), self._age
+        request = Request(self.model, view, questions)
+        found: list[tuple[Shown, tuple[str, ...]]] = []
+        taken = 0
+
+        def work(report: Report) -> None:
+            answers = self.engine.answers(request, report)
+            # As soon as something else is wanted this ends, and what is here is handed over.
+            while self._waiting.get("predict") == number:
+                answer = next(answers, None)
+                if answer is None:
+                    return
+                found.append((Shown.of(answer), answer.notes))
+                if each is not None:
+                    each(answer.draft.label_id, answer.prediction)
+
+        def collect() -> None:
+            nonlocal taken
+            new = found[taken:]
+            taken += len(new)
+            if age == self._age:
+                for shown, notes in new:
+                    self.notes = notes
+                    self._take(plane, shown)
+
+        def stopped() -> None:
+            asked = {(plane, wish_of(one.draft)) for one in questions}
+            self._stopped |= asked - {(plane, wish_of(shown.draft)) for shown, _ in found}
+
+        return self._job("predict", number, work, lambda _: None, _CLICK, collect, stopped)
+
+    def _begin(self, kind: str) -> int:
         self._number += 1
-        number = self._waiting[kind] = self._number
+        self._waiting[kind] = self._number
+        return self._number
+
+    def _job(
+        self,
+        kind: str,
+        number: int,
+        work: Callable[[Report], Any],
+        take: Callable[[Any], None],
+        rank: int,
+        collect: Callable[[], None] = lambda: None,
+        stopped: Callable[[], None] = lambda: None,
+    ) -> Job:
+        """Make a job whose outcome counts only while it is the latest of its kind.
+
+        `collect` takes over parts of the outcome, which count for themselves.
+        """
 
         def outdated() -> bool:
             return self._waiting.get(kind) != number
 
         def done(result: Any) -> None:
+            collect()
             if not outdated():
                 del self._waiting[kind]
                 take(result)
-                self._changed()
+            self._changed()
 
         def failed(error: Exception) -> None:
+            collect()
             if outdated():
                 return
             del self._waiting[kind]
-            self.failure = _words(error)
+            if isinstance(error, Cancelled):
+                stopped()
+            self.failure = error
             self._changed()
             if not isinstance(error, SamHQError):
                 raise error
 
         def progress(stage: Progress) -> None:
             self._stage = stage
-            self._changed()
+            if not self._runner.inline:  # where nobody waits, there is somebody to show it to
+                collect()
+                self._changed()
 
         return Job(kind, work, done, failed, progress, rank)
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, Cancelled):
-        return "Stopped. Nothing was changed."
-    if isinstance(error, SamHQError):
-        return str(error)
-    return f"Something unexpected went wrong: {error}. See the notification for details."

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_samhq.errors import LayerError
-from napari_samhq.session.asking import Asker
+from napari_samhq.core.journal import Drafts, PromptsChanged
+from napari_samhq.errors import LayerError, SamHQError
 from napari_samhq.session.binding import PromptLayers, new_points, new_shapes
-from napari_samhq.session.journal import PromptsChanged
 from napari_samhq.session.ledger import Ledger
 from napari_samhq.session.making import Making
 from napari_samhq.session.plane import show_plane
@@ -21,10 +19,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
+    from napari_samhq.core.journal import Draft, Event
+    from napari_samhq.core.planes import Plane
     from napari_samhq.session.engine import Engine
-    from napari_samhq.session.journal import Draft, Event
-    from napari_samhq.session.plane import Plane
-    from napari_samhq.session.prompting import Drawn
     from napari_samhq.session.runner import Runner
 
 __all__ = ["Desk"]
@@ -46,8 +43,8 @@ class Desk:
         Emitted after anything changed.
     closed : bool
         Whether the session is over.
-    ledger, prompts, preview, asker, making
-        The parts.
+    ledger, prompts, preview, making
+        The parts. `ledger.journal_changed` tells each change of the journal.
     """
 
     changed = Signal()
@@ -66,26 +63,20 @@ class Desk:
         self.viewer, self.image, self.labels = viewer, image, labels
         self.closed = False
         self.runner = runner
-        self.ledger = Ledger(labels)
-        self.prompts = PromptLayers(image, new_points(image), new_shapes(image), self._take_drawn)
+        self.ledger = Ledger(labels, self._look)
+        points, shapes, color_of = new_points(image), new_shapes(image), labels.get_color
+        self.prompts = PromptLayers(image, points, shapes, self._take_drawn, color_of)
         self.preview = Preview(image)
-        self.asker = Asker(engine, runner, model, may_fetch=may_fetch, changed=self._show)
         self.making = Making(
-            viewer,
-            image,
-            self.prompts,
-            self.preview,
-            self.asker,
-            self.ledger.new_label_id,
-            labels.get_color,
+            viewer, image, self.prompts, self.preview, self.ledger.bound.free_id, color_of
         )
+        self.making.connect(engine, runner, model, may_fetch=may_fetch, changed=self.show)
         self._paused = False
-        self._temporary: tuple[Layer, ...] = (
-            self.preview.layer,
-            self.prompts.shapes,
-            self.prompts.points,
-        )
+        self._temporary: tuple[Layer, ...] = (self.preview.layer, shapes, points)
         self.ensure_layers()
+        self.ledger.painted.connect(self.changed.emit)
+        self.ledger.moved.connect(self.turn_to)
+        self.ledger.journal_cut.connect(self._begin_anew)
         self._watch = Watch(
             viewer,
             image,
@@ -94,6 +85,8 @@ class Desk:
             placed=self._follow_image,
             removed=self._answer_removal,
         )
+        if not runner.inline:
+            self._look_through_labels()
 
     @property
     def paused(self) -> bool:
@@ -125,20 +118,21 @@ class Desk:
 
     def note(self, event: Event) -> None:
         """Keep in the journal what changed prompts only, and bring everything up to date."""
-        self.ledger.journal.append(event)
+        self.ledger.append(event)
         self.turn_to(event.plane, event.after)
 
-    def turn_to(self, plane: Plane, draft: Draft) -> None:
-        """Show a plane with this object in the making."""
+    def turn_to(self, plane: Plane, drafts: Drafts) -> None:
+        """Show a plane with these objects in the making."""
         self.ensure_layers()
         show_plane(self.viewer, self.image, plane)
-        self.making.put(plane, draft)
+        self.making.put(plane, drafts)
         self.refresh()
 
     def refresh(self) -> None:
         """Bring the preview up to date; behind the dock this asks the model, scripts ask it."""
+        self.making.asker.failure = None
         if self.runner.inline:
-            self._show()
+            self.show()
         else:
             self.making.ask()
             self.changed.emit()
@@ -147,20 +141,22 @@ class Desk:
         """Go with the viewer to another plane."""
         if self._paused:
             return
-        self.asker.failure = None
         self.making.write_layers()
         self.refresh()
         if not self.runner.inline:
             self.making.prepare()
 
-    def draw(self, plane: Plane, drawn: Drawn) -> None:
-        """Replace the prompts of the object being made in a plane."""
-        before = self.making.draft(plane)
-        self.note(PromptsChanged(plane, before, replace(before, drawn=drawn)))
+    def draw(self, plane: Plane, *drafts: Draft) -> None:
+        """Put new or changed objects into a plane, as one step; the last one becomes active."""
+        before = after = self.making.drafts(plane)
+        for draft in drafts:
+            kept = draft.drawn or draft.reopened
+            after = after.put(draft) if kept else after.without(draft.label_id)
+        self.note(PromptsChanged(plane, before, after))
 
     def fetch(self) -> None:
         """Download the model, where that waits for a yes; prompts are answered afterwards."""
-        self.asker.fetch(then=self.turn)
+        self.making.asker.fetch(then=self.turn)
 
     def close(self) -> None:
         """Let go of everything, and take the layers for prompts out of the viewer."""
@@ -170,39 +166,76 @@ class Desk:
         self._watch.close()
         self.prompts.disconnect()
         self.ledger.close()
-        self.asker.forget()
+        self.making.forget()
         for layer in self._temporary:
             if is_in(self.viewer, layer):
                 self.viewer.layers.remove(layer)
         self.changed.emit()
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Bring the preview up to date with what is known."""
         if not self.closed:
             self.making.show()
+            if self.making.shows_difference:
+                self.compare()
         self.changed.emit()
 
+    def compare(self) -> None:
+        """Show what HQ changed of the active object, as soon as it is known."""
+        try:
+            plane = self.making.plane()
+            if self.making.fresh(plane, self.making.drafts(plane).active_draft) is not None:
+                self.making.compare(plane)
+        except SamHQError as error:
+            self.making.asker.failure = error
+
     def _take_drawn(self) -> None:
-        """Take over what the user drew, and ask for its mask."""
+        """Take over what the user drew, and ask for its masks."""
         try:
             changes = self.making.read_layers()
         except LayerError as error:
-            self.asker.failure = str(error)
+            self.making.asker.failure = error
             self.changed.emit()
             return
         for plane, before, after in changes:
-            self.ledger.journal.append(PromptsChanged(plane, before, after))
+            self.ledger.append(PromptsChanged(plane, before, after))
         if changes:
             self.making.ask()
         self.changed.emit()
 
+    def _look_through_labels(self) -> None:
+        """Find out which objects there are, bit by bit, so that no click has to wait for it."""
+        if not self.closed and self.ledger.bound.look():
+            self.runner.later(self._look_through_labels)
+
+    def _look(self) -> tuple[Plane, Drafts] | None:
+        """Tell the plane that is looked at, and the objects being made there."""
+        try:
+            plane = self.making.plane()
+        except LayerError:  # the status says why
+            return None
+        return plane, self.making.drafts(plane)
+
+    def _begin_anew(self) -> None:
+        self.making.remark = (
+            "The labels layer got other data, so earlier steps cannot be undone any more. Go on as "
+            "before."
+        )
+        self.changed.emit()
+
     def _forget_image(self) -> None:
         self.making.generation += 1
-        self.asker.forget()
+        self.making.forget()
         self.turn()
 
     def _follow_image(self) -> None:
-        follow(self.image, [self.labels, *self._temporary])
-        self._show()
+        try:
+            follow(self.image, [self.labels, *self._temporary])
+        except LayerError:  # the image lies nowhere: the status says so until it is put right
+            self.changed.emit()
+            return
+        self.making.write_layers()
+        self.show()
 
     def _answer_removal(self, layer: Layer) -> None:
         if layer.unique_id in (self.image.unique_id, self.labels.unique_id):

@@ -1,185 +1,385 @@
 """What does the work: holds the model and what it saw of each image. Knows no layers, no threads.
 
-Only one thread may use an :class:`Engine`, the one of its runner.
+Several sessions and windows may share an :class:`Engine`; where they use it from several threads
+they take turns, answer by answer.
 """
 
 from __future__ import annotations
 
-import hashlib
+import threading
 import warnings
+import weakref
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import numpy as np
-
-from napari_samhq.errors import SamHQWarning
+from napari_samhq.core.windows import Windows
+from napari_samhq.errors import DeviceLostError, OutOfMemoryError, SamHQWarning
+from napari_samhq.inference.source import digest
+from napari_samhq.inference.store import EmbeddingStore
+from napari_samhq.inference.windowed import WindowedPredictor
+from napari_samhq.session.large import Extent, LargePlane
+from napari_samhq.session.models import ModelSource
 from napari_samhq.session.runner import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable, Iterator, Sequence
 
-    from napari_samhq.checkpoints import ModelInfo
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_samhq.core.drawn import Drawn
+    from napari_samhq.core.journal import Draft, Step
     from napari_samhq.core.prompts import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.prediction import Prediction, SupportsPrediction
     from napari_samhq.session.runner import Report
     from napari_samhq.session.views import PlaneView
 
-__all__ = ["Answer", "Engine", "ModelSource", "Request"]
+__all__ = ["Answer", "Engine", "ModelSource", "Question", "Request", "shared_engine"]
 
-_CACHE_BYTES = 2**30  # some 160 planes of a published model, in float16 half of that
+Value = TypeVar("Value")
+
+_IMAGE_BYTES = 2**30  # some 160 planes of a published model, in float16 half of that
+_LOGITS_BYTES = 2**26
+_MASK_BYTES = 2**28  # of the rough masks that are painted for one batch
+_MOST_PAINTED = 2**27  # pixels of a plane on which rough masks are painted
+_LARGE_PLANES = 8  # seen through windows, and remembered
+_LONGEST_BATCH = 64
+_KEPT_MODELS = 2  # the large ones take gigabytes
+_LOST_DEVICE = ("cuda error", "device lost", "mps backend", "hip error")
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked about one object.
+
+    Attributes
+    ----------
+    draft : Draft
+        The object.
+    prompt : Prompt
+        Its points and box, checked; a rough mask is painted only when its turn comes.
+    """
+
+    draft: Draft
+    prompt: Prompt
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One prompt for one plane, for one model.
+    """Questions about one plane, for one model."""
 
-    Attributes
-    ----------
-    number : int
-        Counts up; a later request outdates an earlier one.
-    token : object
-        What the asker knows the request by; comes back in the answer.
-    """
-
-    number: int
-    token: Any
     model: str
     view: PlaneView
-    prompt: Prompt
-    multimask: bool
+    questions: Sequence[Question]
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What came of a request, with the warnings that came up on the way."""
-
-    request: Request
-    prediction: Prediction
-    notes: tuple[str, ...] = ()
-
-
-def _load(name: str, report: Callable[[float, float], None]) -> SupportsPrediction:
-    from napari_samhq.checkpoints import load_model
-    from napari_samhq.inference import Predictor
-
-    return Predictor(load_model(name, progress=report))
-
-
-def _list() -> list[ModelInfo]:
-    from napari_samhq.checkpoints import list_models
-
-    return list_models()
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where models come from.
+    """What came of a question.
 
     Attributes
     ----------
-    load : callable
-        Takes a name or path and a function for progress in bytes, returns a predictor.
-    list : callable
-        Returns what is known of each named model.
+    draft : Draft
+        The object that was asked for.
+    prediction : Prediction
+        Its masks.
+    together : bool
+        Whether it was answered in a batch with others.
+    model, fingerprint : str
+        Who answered: the name, and a hash of the weights where the predictor tells it.
+    notes : tuple of str
+        Warnings that came up on the way.
     """
 
-    load: Callable[[str, Callable[[float, float], None]], SupportsPrediction] = _load
-    list: Callable[[], list[Any]] = _list
-
-    def info(self, name: str) -> Any | None:
-        """Tell what is known of a model; None for a path."""
-        return next((info for info in self.list() if info.name == name), None)
-
-    def must_fetch(self, name: str) -> bool:
-        """Whether the model must come over the network before it can be used."""
-        info = self.info(name)
-        return info is not None and not (info.bundled or info.cached)
+    draft: Draft
+    prediction: Prediction
+    together: bool
+    model: str
+    fingerprint: str = ""
+    notes: tuple[str, ...] = ()
 
 
-@dataclass
+class _Recent(Generic[Value]):
+    """Remembers what was used last, up to a number of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._entries: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> Value | None:
+        if key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return self._entries[key][0]
+
+    def put(self, key: Hashable, value: Value, nbytes: int) -> Value:
+        self._entries[key] = (value, nbytes)
+        self._entries.move_to_end(key)
+        while len(self._entries) > 1 and sum(n for _, n in self._entries.values()) > self.limit:
+            self._entries.popitem(last=False)
+        return value
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+
+@dataclass(frozen=True, eq=False)
+class _Sight:
+    """A plane as a model saw it."""
+
+    key: Hashable
+    predictor: Any  # a predictor and an embedding, or a large plane and its extent
+    embedding: ImageEmbedding | Extent
+    notes: tuple[str, ...]
+
+
 class Engine:
-    """Answers requests with one model at a time, and remembers images that it looked at.
+    """Answers requests, and remembers models and images that it looked at.
 
     Parameters
     ----------
-    source : ModelSource
+    source : ModelSource, optional
         Where models come from.
-    cache_bytes : int
+    cache_bytes : int, optional
         How much the remembered images may take; the one not used for longest goes first.
     """
 
-    source: ModelSource = field(default_factory=ModelSource)
-    cache_bytes: int = _CACHE_BYTES
-    _models: dict[str, SupportsPrediction] = field(default_factory=dict, repr=False)
-    _seen: OrderedDict[Hashable, tuple[ImageEmbedding, tuple[str, ...]]] = field(
-        default_factory=OrderedDict, repr=False
-    )
+    def __init__(self, source: ModelSource | None = None, cache_bytes: int = _IMAGE_BYTES) -> None:
+        self.source = source or ModelSource()
+        self._lock = threading.RLock()
+        self._models: OrderedDict[str, SupportsPrediction] = OrderedDict()
+        self._seen: _Recent[_Sight] = _Recent(cache_bytes)
+        self._store = EmbeddingStore(memory_bytes=cache_bytes)
+        self._logits: _Recent[NDArray[np.float32]] = _Recent(_LOGITS_BYTES)
+        self._large: _Recent[WindowedPredictor] = _Recent(_LARGE_PLANES)
+
+    def use_device(self, device: str, precision: str = "auto") -> None:
+        """Compute elsewhere, or otherwise, from the next request on."""
+        with self._lock:
+            self.source = replace(self.source, device=device, precision=precision)
+            self._models.clear()
+            self._seen.clear()
+            self._large.clear()
+            self._logits.clear()
+
+    def device(self, model: str) -> str:
+        """Tell where a model that was used computes; empty before."""
+        return str(getattr(self._models.get(model), "device", ""))
 
     def load(self, model: str, report: Report) -> SupportsPrediction:
         """Get a model ready, from the network where it must be."""
-        if model not in self._models:
-            stage = "fetch" if self.source.must_fetch(model) else "load"
-            report(Progress(stage))
-            predictor = self.source.load(
-                model, lambda done, total: report(Progress(stage, done, total))
-            )
-            # One at a time: the large ones take gigabytes. Their images stay remembered.
-            self._models = {model: predictor}
-        return self._models[model]
+        with self._lock:
+            if model not in self._models:
+                stage = "fetch" if self.source.must_fetch(model) else "load"
+                report(Progress(stage))
+                self._models[model] = self.source.get(
+                    model, lambda done, total: report(Progress(stage, done, total))
+                )
+                while len(self._models) > _KEPT_MODELS:
+                    self._models.popitem(last=False)
+            self._models.move_to_end(model)
+            return self._models[model]
 
     def prepare(self, model: str, view: PlaneView, report: Report) -> tuple[str, ...]:
         """Look at a plane, so that the first prompt is as fast as the others."""
-        return self._embedding(model, view, report)[1]
+        with self._lock:
+            return self._sight(model, view, report).notes
 
-    def predict(self, request: Request, report: Report) -> Answer:
-        """Answer a request."""
-        embedding, notes = self._embedding(request.model, request.view, report)
-        report(Progress("predict"))
-        prompt = request.prompt
-        prediction = self.load(request.model, report).predict(
-            embedding,
-            points=prompt.points,
-            point_labels=prompt.point_labels,
-            box=prompt.box,
-            mask=prompt.mask,
-            multimask=request.multimask,
-        )
-        return Answer(request, prediction, notes)
+    def answers(self, request: Request, report: Report) -> Iterator[Answer]:
+        """Answer questions, giving each answer as soon as it is there.
 
-    def _embedding(
-        self, model: str, view: PlaneView, report: Report
-    ) -> tuple[ImageEmbedding, tuple[str, ...]]:
-        predictor = self.load(model, report)
-        pixels = None
-        key: Hashable = (model, view.identity, view.plane, view.contrast_limits)
-        if isinstance(view.data, np.ndarray):  # in memory: cheap enough to notice every edit
-            pixels = view.read()
-            key = (key, pixels.shape, pixels.dtype.str, _digest(pixels))
-        if key not in self._seen:
+        Memory is bounded by one batch, however many questions come. `report` is called before each
+        answer, so the work can be stopped there; or stop taking answers.
+
+        Parameters
+        ----------
+        request : Request
+            The questions. Those of a kind are answered in batches.
+        report : callable
+            Gets a :class:`Progress`.
+        """
+        total = len(request.questions)
+        with self._lock:
+            sight = self._sight(request.model, request.view, report)
+        done = 0
+        for batch in _batches(request.questions, request.view.shape):
+            answers = self._answer(sight, batch)
+            while True:
+                # How far it is means something only where there are many.
+                report(Progress("predict", done, total if total > 1 else 0))
+                with self._lock, _guarding_device():
+                    answer = next(answers, None)
+                if answer is None:
+                    break
+                done += 1
+                name, fingerprint = request.model, getattr(sight.predictor, "fingerprint", "")
+                yield replace(answer, model=name, fingerprint=fingerprint, notes=sight.notes)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Use a model that was loaded here, while nobody else does."""
+        with self._lock, _guarding_device():
+            yield
+
+    def _answer(self, sight: _Sight, batch: Sequence[Question]) -> Iterator[Answer]:
+        prompts = [self._prompt(sight, question) for question in batch]
+        choice = batch[0].draft.choice
+        options: dict[str, Any] = {
+            "multimask": batch[0].draft.drawn.ambiguous,
+            "output": choice.output,
+            "threshold": choice.threshold,
+        }
+        left = dict(enumerate(batch))
+        together = len(batch) > 1
+        try:
+            for index, found in sight.predictor.iter_predict(sight.embedding, prompts, **options):
+                yield self._noted(sight, left.pop(index).draft, found, together)
+        except OutOfMemoryError:
+            # The predictor halved the batch already. Give up all that can be made again, and go on
+            # one by one; if that is too much, too, the caller hears of it.
+            self._make_room(sight)
+        for index, question in left.items():
+            one = [prompts[index]]
+            ((_, found),) = sight.predictor.iter_predict(sight.embedding, one, **options)
+            yield self._noted(sight, question.draft, found, together=False)
+
+    def _noted(self, sight: _Sight, draft: Draft, found: Prediction, together: bool) -> Answer:
+        key = (sight.key, draft.earlier, draft.drawn, draft.choice.output, together)
+        self._logits.put(key, found.low_res_logits, found.low_res_logits.nbytes)
+        return Answer(draft, found, together, "")
+
+    def _prompt(self, sight: _Sight, question: Question) -> Prompt:
+        """Complete a prompt by the mask that was seen last, else by a rough one."""
+        earlier = question.draft.earlier
+        if earlier:
+            return replace(question.prompt, mask=self._seen_last(sight, earlier))
+        return replace(question.prompt, mask=_painted(sight, question.draft.drawn))
+
+    def _seen_last(self, sight: _Sight, steps: tuple[Step, ...]) -> NDArray[np.float32]:
+        """Get the low-res logits, (h, w), that were chosen at the last of some steps."""
+        *before, last = steps
+        earlier = tuple(before)
+        key = (sight.key, earlier, last.drawn, last.output, last.together)
+        logits = self._logits.get(key)
+        if isinstance(sight.predictor, LargePlane) and logits is not None:
+            logits = logits if sight.predictor.remembers(logits[last.candidate]) else None
+        if logits is None:  # forgotten since: go through the steps again
+            mask = self._seen_last(sight, earlier) if earlier else _painted(sight, last.drawn)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SamHQWarning)  # told when they were drawn
+                prompt = last.drawn.to_small_prompt(sight.embedding.image_shape)
+            prompts = [replace(prompt, mask=mask)] * (2 if last.together else 1)
+            answers = sight.predictor.iter_predict(
+                sight.embedding, prompts, multimask=last.drawn.ambiguous, output=last.output
+            )
+            logits = next(found for _, found in answers).low_res_logits
+            self._logits.put(key, logits, logits.nbytes)
+        chosen: NDArray[np.float32] = logits[last.candidate]
+        return chosen
+
+    def _sight(self, model: str, view: PlaneView, report: Report) -> _Sight:
+        predictor, limits = self.load(model, report), view.contrast_limits
+        if not Windows(view.shape, predictor.input_size).is_small:
+            return self._large_sight(predictor, model, view, report)
+        # Read each time, whatever holds the pixels: an edit in place must never go unnoticed.
+        pixels = view.read()
+        key = (model, limits, digest(pixels))
+        sight = self._seen.get(key)
+        if sight is None:
             report(Progress("prepare"))
-            pixels = view.read() if pixels is None else pixels
-            with warnings.catch_warnings(record=True) as caught:
+            with warnings.catch_warnings(record=True) as caught, _guarding_device():
                 warnings.simplefilter("always")
-                embedding = predictor.embed(pixels, contrast_limits=view.contrast_limits)
-            self._remember(key, embedding, _our_notes(caught))
-        self._seen.move_to_end(key)
-        return self._seen[key]
+                try:
+                    embedding = predictor.embed(pixels, contrast_limits=limits)
+                except OutOfMemoryError:
+                    self._make_room()
+                    embedding = predictor.embed(pixels, contrast_limits=limits)
+            sight = _Sight(key, predictor, embedding, _our_notes(caught))
+            self._seen.put(key, sight, embedding.nbytes)
+        return sight
 
-    def _remember(self, key: Hashable, embedding: ImageEmbedding, notes: tuple[str, ...]) -> None:
-        self._seen[key] = (embedding, notes)
-        while len(self._seen) > 1 and self._bytes() > self.cache_bytes:
-            self._seen.popitem(last=False)
+    def _large_sight(
+        self, predictor: SupportsPrediction, model: str, view: PlaneView, report: Report
+    ) -> _Sight:
+        """See a plane through windows, the pixels of which are read for each prompt."""
+        key = (model, view.contrast_limits, view.identity, view.plane)
+        windowed = self._large.get(key)
+        if windowed is None:
+            windowed = WindowedPredictor(predictor, view.source(), store=self._store)
+            self._large.put(key, windowed, 1)
+        plane = LargePlane(windowed, lambda stage: report(Progress(stage)))
+        return _Sight(key, plane, Extent(view.shape), ())
 
-    def _bytes(self) -> int:
-        return sum(embedding.nbytes for embedding, _ in self._seen.values())
+    def _make_room(self, kept: _Sight | None = None) -> None:
+        """Give up what can be made again: other images, other models."""
+        self._seen.clear()
+        self._large.clear()
+        if kept is not None and not isinstance(kept.predictor, LargePlane):
+            self._seen.put(kept.key, kept, kept.embedding.nbytes)
+        while len(self._models) > 1:
+            self._models.popitem(last=False)
 
 
-def _digest(pixels: np.ndarray[Any, Any]) -> bytes:
-    # As bytes, because a memory view cannot be cast from types of foreign byte order.
-    content = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
-    return hashlib.blake2b(content.data, digest_size=16).digest()
+_shared: weakref.ref[Engine] | None = None
+_sharing = threading.Lock()
+
+
+def shared_engine() -> Engine:
+    """Get the engine of this process; it goes, with its models, when nobody uses it any more.
+
+    Examples
+    --------
+    >>> engine = shared_engine()
+    >>> shared_engine() is engine
+    True
+    """
+    global _shared  # one model in memory, however many sessions there are
+    with _sharing:
+        engine = _shared() if _shared is not None else None
+        if engine is None:
+            engine = Engine()
+            _shared = weakref.ref(engine)
+        return engine
+
+
+def _batches(questions: Sequence[Question], shape: tuple[int, int]) -> Iterator[Sequence[Question]]:
+    """Divide questions into batches of a kind; the first question stays in the first batch."""
+    kinds: dict[tuple[Hashable, bool, bool], list[Question]] = {}
+    for question in questions:
+        draft = question.draft
+        choice = (draft.choice.output, draft.choice.threshold)
+        masked = bool(draft.drawn.mask or draft.drawn.shapes) and not draft.earlier
+        kinds.setdefault((choice, draft.drawn.ambiguous, masked), []).append(question)
+    fitting = max(1, _MASK_BYTES // max(1, shape[0] * shape[1]))
+    for (_, _, masked), asked in kinds.items():
+        longest = min(_LONGEST_BATCH, fitting) if masked else _LONGEST_BATCH
+        for start in range(0, len(asked), longest):
+            yield asked[start : start + longest]
+
+
+def _painted(sight: _Sight, drawn: Drawn) -> NDArray[np.bool_] | None:
+    height, width = sight.embedding.image_shape
+    if height * width > _MOST_PAINTED:  # the box around it has to do
+        return None
+    return drawn.area(sight.embedding.image_shape)
+
+
+@contextmanager
+def _guarding_device() -> Iterator[None]:
+    """Say in words that a device is gone, which torch tells by errors of its own."""
+    try:
+        yield
+    except RuntimeError as error:
+        words = str(error).strip()
+        if not any(sign in words.lower() for sign in _LOST_DEVICE):
+            raise
+        raise DeviceLostError(
+            f"The device stopped working: {words.splitlines()[0]}. Objects are safe. Choose the "
+            "device 'cpu', or save and start napari again."
+        ) from error
 
 
 def _our_notes(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:

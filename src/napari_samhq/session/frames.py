@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.core.geometry import Transform, map_points
+from napari_samhq.core.units import unit_names
 from napari_samhq.errors import LayerError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def placement(layer: Layer) -> dict[str, Any]:
         "rotate": np.array(layer.rotate),
         "shear": np.array(layer.shear),
         "affine": np.array(layer.affine.affine_matrix),
-        "units": tuple(str(unit) for unit in layer.units),
+        "units": unit_names(layer.units),
         "axis_labels": tuple(layer.axis_labels),
     }
 
@@ -77,9 +78,7 @@ def layer_transform(layer: Layer) -> Transform:
     >>> layer_transform(layer).world_from_data([[10, 10]]).tolist()
     [[5.0, 20.0]]
     """
-    return Transform.from_function(
-        layer.data_to_world, layer.ndim, tuple(str(unit) for unit in layer.units)
-    )
+    return Transform.from_function(layer.data_to_world, layer.ndim, layer.units)
 
 
 def to_layer(

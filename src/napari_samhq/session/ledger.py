@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_samhq.errors import LayerError, PromptError
-from napari_samhq.session.journal import (
+from psygnal import Signal
+
+from napari_samhq.core.cleaning import clean_mask
+from napari_samhq.core.edits import reverse, same_edits
+from napari_samhq.core.journal import (
+    ChoiceChanged,
+    Commit,
     Committed,
     Deleted,
     Draft,
+    Drafts,
+    Event,
     Journal,
     ObjectRecord,
+    Painted,
     Reopened,
 )
-from napari_samhq.session.labels import (
-    LabelIds,
-    area_of,
-    edit_to_commit,
-    edit_to_delete,
-    write,
-)
+from napari_samhq.core.planes import Plane
+from napari_samhq.core.sparse_labels import edits_of
+from napari_samhq.errors import LayerError, PromptError, SamHQError
+from napari_samhq.session.bound import BoundLabels
+from napari_samhq.settings import CommitRules
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
     import pandas as pd
     from napari.layers import Labels
 
+    from napari_samhq.core.journal import LabelsEdit
     from napari_samhq.session.asking import Shown
-    from napari_samhq.session.journal import Event
-    from napari_samhq.session.plane import Plane
 
 __all__ = ["Ledger"]
 
@@ -39,61 +48,152 @@ class Ledger:
     ----------
     labels : napari.layers.Labels
         Where the objects are.
+    look_at : callable
+        Tells the plane that is looked at and the objects being made in it; None for no plane.
+
+    Attributes
+    ----------
+    journal : Journal
+        What happened.
+    bound : BoundLabels
+        The labels layer, and all that is known of it.
+    rules : CommitRules
+        How masks become objects.
+    journal_changed : psygnal.Signal
+        Emitted after each change of the journal with what it was, "append", "undo" or "redo", and
+        the event: whoever keeps up with these has the journal.
+    journal_cut : psygnal.Signal
+        Emitted after all events were forgotten: the layer got other data, which is the beginning
+        of a new journal.
+    painted : psygnal.Signal
+        Emitted after somebody edited the labels by hand.
+    moved : psygnal.Signal
+        Emitted with a plane and its objects in the making after napari's own undo or redo in the
+        layer turned out to be a step of the journal, back to or on to that.
+    records : dict of int to ObjectRecord
+        What made the objects that are there now.
     """
 
-    def __init__(self, labels: Labels) -> None:
+    journal_changed = Signal(str, Event)
+    journal_cut = Signal()
+    painted = Signal()
+    moved = Signal(Plane, Drafts)
+
+    def __init__(self, labels: Labels, look_at: Callable[[], tuple[Plane, Drafts] | None]) -> None:
         self.journal = Journal()
         self.records: dict[int, ObjectRecord] = {}
-        self._labels = labels
-        self._ids = LabelIds(labels)
+        self.rules = CommitRules()
+        self.bound = BoundLabels(
+            labels,
+            on_paint=self._take_paint,
+            on_history=self._take_history,
+            on_replaced=self._cut,
+        )
+        self._look_at = look_at
 
     def close(self) -> None:
         """Leave the labels layer alone from now on."""
-        self._ids.close()
+        self.bound.close()
 
-    def new_label_id(self) -> int:
-        """Tell the label id that the next new object gets."""
-        return self._ids.next()
+    def take_up(self, journal: Journal, records: dict[int, ObjectRecord]) -> None:
+        """Go on where another session ended; the layer has its labels already."""
+        self.journal, self.records = journal, records
+        for label_id in records:
+            self.bound.use(label_id)
 
-    def commit(self, plane: Plane, draft: Draft, shown: Shown) -> int:
-        """Write the chosen mask as a new object, or in place of the one that was reopened.
+    def taken_in(self, plane: Plane) -> set[int]:
+        """Collect the label ids that no new object of a plane may get."""
+        return self.bound.ids_in(plane) | self.records.keys()
+
+    def append(self, event: Event) -> None:
+        """Keep what happened; choices for one object that follow each other make one event."""
+        last = self.journal.last()
+        if (
+            isinstance(event, ChoiceChanged)
+            and isinstance(last, ChoiceChanged)
+            and (last.plane, last.after) == (event.plane, event.before)
+            and not self.journal.can_redo
+            and _kinds_of_choice(last) == _kinds_of_choice(event)
+        ):
+            self.journal_changed.emit("undo", self.journal.step_back())
+            event = ChoiceChanged(event.plane, last.before, event.after)
+        self.journal.append(event)
+        self.journal_changed.emit("append", event)
+
+    def commit(
+        self,
+        plane: Plane,
+        before: Drafts,
+        accepted: Sequence[Shown],
+        *,
+        rules: CommitRules | None = None,
+        **seen: Any,
+    ) -> tuple[Committed, list[SamHQError]]:
+        """Write chosen masks as objects, each new or in place of the one that was reopened.
+
+        Parameters
+        ----------
+        plane : Plane
+            The plane.
+        before : Drafts
+            The objects being made in it.
+        accepted : sequence of Shown
+            The answers for those that are done.
+        rules : CommitRules, optional
+            How masks become objects, if not by :attr:`rules`.
+        **seen
+            How the pixels were shown to the model.
+
+        Returns
+        -------
+        event : Committed
+            What was written.
+        refused : list of SamHQError
+            Why others were not: their masks are empty, or other objects own all of their pixels.
+            They are still being made.
 
         Raises
         ------
-        PromptError
-            If the mask is empty.
-        LayerError
-            If the label id does not fit the layer, or nothing is left to write.
+        PromptError, LayerError
+            If none could be written. Nothing is changed then.
         """
-        if not shown.mask.any():
-            raise PromptError(
-                "The mask is empty, so there is no object to accept. Move the points, or draw a "
-                "box around the object."
-            )
-        label_id = draft.label_id or self._ids.give(plane)
-        edit = edit_to_commit(self._labels, plane, shown.mask, shown.prediction.region, label_id)
-        record = ObjectRecord(label_id, plane, shown.drawn, shown.score, shown.model, shown.chosen)
-        event = Committed(plane, draft, Draft(), record, self.records.get(label_id), edit)
-        self._apply(event)
-        self.journal.append(event)
-        return label_id
+        commits: list[Commit] = []
+        refused: list[SamHQError] = []
+        after = before
+        with self.bound.one_step():
+            for shown in accepted:
+                try:
+                    commit = self._prepared(plane, shown, rules or self.rules, seen)
+                except (LayerError, PromptError) as error:
+                    refused.append(error)
+                    continue
+                self.bound.write([commit.edit])
+                self.bound.use(commit.record.label_id)
+                self._set(commit.record.label_id, commit.record)
+                commits.append(commit)
+                after = after.without(shown.draft.label_id)
+        if refused and not commits:
+            raise refused[0]
+        event = Committed(plane, before, after, tuple(commits))
+        self.append(event)
+        return event, refused
 
-    def delete(self, label_id: int, plane: Plane, draft: Draft) -> Event:
-        """Take an object out of the labels layer; `plane` and `draft` are those it is found in."""
-        edit = edit_to_delete(self._labels, plane, label_id)
-        after = Draft() if draft.label_id == label_id else draft
-        event = Deleted(plane, draft, after, self.records.get(label_id), edit)
+    def delete(self, label_id: int, plane: Plane, before: Drafts) -> Event:
+        """Take an object out of the labels layer; `before` is what is being made in its plane."""
+        record = self.records.get(label_id)
+        edit = self.bound.edit_to_delete(plane, label_id, record, self.records.values())
+        event = Deleted(plane, before, before.without(label_id), label_id, record, edit)
         self._apply(event)
-        self.journal.append(event)
+        self.append(event)
         return event
 
-    def reopen(self, label_id: int, draft: Draft) -> Event:
+    def reopen(self, label_id: int, before: Drafts) -> Event:
         """Take a committed object up again, with its prompts.
 
         Raises
         ------
         LayerError
-            If nothing is known of it, or another object is being made in its plane.
+            If nothing is known of it.
         """
         record = self.records.get(label_id)
         if record is None:
@@ -102,58 +202,147 @@ class Ledger:
                 f"Object {label_id} has no prompts to come back to: it was not made in this "
                 f"session. Objects with prompts: {known}."
             )
-        if draft and draft.label_id != label_id:
-            raise LayerError(
-                "Another object is being made in that plane. Accept or reject it first, then "
-                f"reopen object {label_id}."
-            )
-        event = Reopened(record.plane, draft, Draft(record.drawn, label_id))
-        self.journal.append(event)
+        draft = before.get(label_id)
+        if draft is None:
+            earlier = record.steps[:-1]
+            draft = Draft(label_id, record.drawn, record.choice, reopened=True, earlier=earlier)
+        event = Reopened(record.plane, before, before.put(draft))
+        self.append(event)
         return event
 
     def undo(self) -> Event | None:
         """Take back the last event, in the labels layer too, and return it."""
+        self.bound.settle()
         event = self.journal.last()
         if event is not None:
-            self._apply(event, back=True)
-            self.journal.step_back()
+            self._write(event, back=True)
+            self._step_back()
         return event
 
     def redo(self) -> Event | None:
         """Do the event again that was taken back last, and return it."""
+        self.bound.settle()
         event = self.journal.next()
         if event is not None:
-            self._apply(event)
-            self.journal.step_forward()
+            self._write(event)
+            self._step_forward()
         return event
 
     def table(self) -> pd.DataFrame:
-        """List the objects; areas are counted now, so that hand edits are in them."""
+        """List the objects in the labels layer, be they made here, painted, or there before."""
         import pandas as pd
 
-        by_plane: dict[Plane, list[int]] = {}
-        for record in self.records.values():
-            by_plane.setdefault(record.plane, []).append(record.label_id)
-        areas: dict[int, int] = {}
-        for plane, label_ids in by_plane.items():
-            areas |= area_of(self._labels, plane, label_ids)
-        columns = ["label_id", "score", "area", "prompts", "plane", "model"]
         rows = [
-            (i, one.score, areas[i], str(one.drawn), one.plane.position, one.model)
-            for i, one in sorted(self.records.items())
+            (i, one.score, area, str(one.drawn), one.plane.position, one.model)
+            for i, one in self.records.items()
+            if (area := self.bound.area(i, one))
         ]
-        return pd.DataFrame(rows, columns=columns)
+        rows += [
+            (i, float("nan"), self.bound.area(i), "", self.bound.position(i), "")
+            for i in self.bound.ids_without(self.records.values())
+        ]
+        columns = ["label_id", "score", "area", "prompts", "plane", "model"]
+        return pd.DataFrame(sorted(rows, key=lambda row: row[0]), columns=columns)
 
-    def _apply(self, event: Event, *, back: bool = False) -> None:
-        if isinstance(event, Committed | Deleted):
-            write(self._labels, event.edit, back=back)
+    # ---------------------------------------------------------------------------------------- parts
+
+    def _prepared(
+        self, plane: Plane, shown: Shown, rules: CommitRules, seen: dict[str, Any]
+    ) -> Commit:
+        """Work out how a mask becomes an object; nothing is written yet."""
+        overwrites = rules.overwrites(preserve_labels=self.bound.layer.preserve_labels)
+        rules = replace(rules, overlap="overwrite" if overwrites else "keep")
+        positive = [(p.row, p.col) for p in shown.draft.drawn.points if p.positive]
+        mask = clean_mask(shown.mask, rules, positive)
+        label_id = shown.draft.label_id
+        if not shown.draft.reopened and self.bound.is_taken(label_id, plane):
+            label_id = self.bound.free_id()  # somebody painted with it since the object was begun
+        replaced = self.records.get(label_id)
+        edit = self.bound.edit_to_commit(
+            plane, mask, label_id, rules, record=replaced, others=self.records.values()
+        )
+        record = ObjectRecord(
+            label_id,
+            plane,
+            shown.steps,
+            shown.score,
+            shown.model,
+            threshold=shown.draft.choice.threshold,
+            rules=rules.pairs(),
+            fingerprint=shown.fingerprint,
+            seen=tuple(seen.items()),
+            mask=mask if rules.mode == "semantic" else None,
+        )
+        return Commit(record, replaced, edit)
+
+    def _apply(self, event: Event) -> None:
+        self._write(event)
+        self._keep_records(event)
+
+    def _write(self, event: Event, *, back: bool = False) -> None:
+        """Write into the labels what an event changed in them, or what it was before."""
+        edits = edits_of(event)
+        if edits:
+            (self.bound.take_back if back else self.bound.do_again)(edits)
+
+    def _step_back(self) -> None:
+        event = self.journal.step_back()
+        self._keep_records(event, back=True)
+        self.journal_changed.emit("undo", event)
+
+    def _step_forward(self) -> None:
+        event = self.journal.step_forward()
+        self._keep_records(event)
+        self.journal_changed.emit("redo", event)
+
+    def _keep_records(self, event: Event, *, back: bool = False) -> None:
         if isinstance(event, Committed):
-            self._set(event.record.label_id, event.replaced if back else event.record)
+            for commit in event.commits:
+                self._set(commit.record.label_id, commit.replaced if back else commit.record)
         elif isinstance(event, Deleted) and event.record is not None:
-            self._set(event.record.label_id, event.record if back else None)
+            self._set(event.label_id, event.record if back else None)
 
     def _set(self, label_id: int, record: ObjectRecord | None) -> None:
         if record is None:
             self.records.pop(label_id, None)
         else:
             self.records[label_id] = record
+
+    # --------------------------------------------------------------- what others do with the labels
+
+    def _take_paint(self, edits: tuple[LabelsEdit, ...]) -> None:
+        plane, drafts = self._look_at() or (edits[0].plane, Drafts())
+        self.append(Painted(plane, drafts, drafts, edits))
+        self.painted.emit()
+
+    def _take_history(self, change: tuple[LabelsEdit, ...]) -> None:
+        """Follow napari's own undo or redo; what is no step of the journal is an edit by hand."""
+        last, following = self.journal.last(), self.journal.next()
+        if last is not None and same_edits(reverse(edits_of(last)), change):
+            self._step_back()
+            self.moved.emit(last.plane, last.before)
+        elif following is not None and same_edits(edits_of(following), change):
+            self._step_forward()
+            self.moved.emit(following.plane, following.after)
+        else:
+            self._take_paint(change)
+
+    def _cut(self) -> None:
+        """Begin a new journal on other data; objects stay known where their pixels are still."""
+        self.journal.clear()
+        self.records = {i: one for i, one in self.records.items() if self.bound.is_there(one)}
+        self.journal_cut.emit()
+
+
+def _kinds_of_choice(event: ChoiceChanged) -> set[tuple[int, str]]:
+    """Tell of which objects an event changed which parts of the choice."""
+    kinds = set()
+    for draft in event.after:
+        before = event.before.get(draft.label_id)
+        if before is not None:
+            kinds |= {
+                (draft.label_id, name)
+                for name in ("candidate", "output", "threshold")
+                if getattr(draft.choice, name) != getattr(before.choice, name)
+            }
+    return kinds

@@ -1,30 +1,53 @@
-"""The preview: the mask being made, shown as a contour in a layer no larger than the mask."""
+"""The preview: masks that are being made, shown as contours above the image."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.session.frames import offset_translate, placement
+from napari_samhq.core.planes import Plane
+from napari_samhq.session.sheet import Patch, Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
-    from napari.layers import Image, Labels
-    from numpy.typing import NDArray
+    from napari.layers import Image
 
-    from napari_samhq.session.plane import Plane
+    from napari_samhq.core.masks import CroppedMask
 
-__all__ = ["Preview"]
+__all__ = ["Outline", "Preview"]
 
 _LINE_PX = 2
-_HALO, _LINE = 1, 2
-_OPACITY, _OPACITY_WHILE_WAITING = 1.0, 0.45
+_HALO, _ADDED, _TAKEN, _FIRST_COLOR = 1, 2, 3, 4
+_OPACITY, _OPACITY_WHILE_WAITING, _OPACITY_OF_OTHERS = 1.0, 0.45, 0.6
+# Sky blue and orange of Okabe and Ito, which differ from both kinds of points.
+_ADDED_COLOR, _TAKEN_COLOR = (0.337, 0.706, 0.914, 0.6), (0.902, 0.624, 0.0, 0.6)
+_MOST_PIXELS = 2**25  # that the layer covers; what lies too far from the active object is left out
+
+
+@dataclass(frozen=True)
+class Outline:
+    """How one mask is to be shown.
+
+    Attributes
+    ----------
+    mask : CroppedMask
+        The mask.
+    color : tuple of floats
+        Red, green, blue and alpha, from 0 to 1: that of the label that it will be.
+    active : bool
+        Whether it is the object that is worked on: drawn thick, with a halo, above the others.
+    """
+
+    mask: CroppedMask
+    color: tuple[float, ...]
+    active: bool = True
 
 
 class Preview:
-    """A labels layer that shows one mask by its outline, in the colour that its label will have.
+    """A labels layer that shows masks by outlines in the colours that their labels will have.
 
     A white halo keeps dark colours visible on dark images.
 
@@ -35,90 +58,108 @@ class Preview:
 
     Notes
     -----
-    The layer's data are the outline in the mask's bounding box, moved to its place by `translate`,
-    so showing a small object on a large image costs little. napari's own contours are not used
-    because they warn whenever the display turns to 3-D.
+    napari's own contours are not used because they warn whenever the display turns to 3-D.
     """
 
     def __init__(self, image: Image) -> None:
-        from napari.layers import Labels
-
-        self._image = image
-        self._color: tuple[float, ...] = ()
-        self.layer: Labels = Labels(
-            self._nothing(), name=f"{image.name} preview", opacity=_OPACITY, **placement(image)
-        )
-        self.layer.editable = False
+        self._sheet = Sheet(image, f"{image.name} preview")
+        self.layer = self._sheet.layer
+        self._colors: dict[tuple[float, ...], int] = {}
+        self._patches: dict[Hashable, Patch] = {}  # on the screen now, by what they show
+        self._plane = Plane((0, 1))
 
     def show(
         self,
         plane: Plane,
-        mask: NDArray[np.bool_],
-        region: tuple[slice, slice],
-        color: Sequence[float],
+        outlines: Sequence[Outline],
+        difference: tuple[CroppedMask, CroppedMask] | None = None,
+        *,
+        waiting: bool = False,
     ) -> None:
-        """Show a mask.
+        """Show masks.
 
         Parameters
         ----------
         plane : Plane
-            The plane of the image's data that the mask lies in.
-        mask : ndarray of shape (h, w), bool
-            The mask.
-        region : pair of slices
-            Rows and columns of the plane that it covers.
-        color : sequence of floats
-            Red, green, blue and alpha, from 0 to 1: that of the label that it will be.
+            The plane of the image's data that they lie in.
+        outlines : sequence of Outline
+            The masks.
+        difference : pair of CroppedMask, optional
+            Pixels to show in two colours: those that HQ adds, and those that it takes.
+        waiting : bool, optional
+            Whether the active one is about to be replaced, and shown dimmed until then.
         """
-        rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if not len(rows):
-            self.hide()
-            return
-        crop = mask[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-        start_rc = [(region[0].start or 0) + rows[0], (region[1].start or 0) + cols[0]]
-        shape = np.ones(plane.ndim, dtype=int)
-        shape[list(plane.axes)] = crop.shape
-        self._paint(color)
-        self._set(
-            _outline(crop).reshape(shape),
-            offset_translate(self._image, plane.lift([start_rc])[0]),
-        )
-        self.layer.opacity = _OPACITY
+        filled = [
+            (one, value)
+            for one, value in zip(difference or (), (_ADDED, _TAKEN), strict=False)
+            if one
+        ]
+        lines = sorted((one for one in outlines if one.mask), key=lambda one: one.active)
+        near = _near([one.mask for one in reversed(lines)] + [mask for mask, _ in filled])
+        patches: dict[Hashable, Patch] = {}
+        for mask, value in filled:
+            if mask in near:
+                pixels = mask.array().astype(np.uint16) * value
+                patches[mask, value] = Patch((mask.top, mask.left), pixels)
+        for one in lines:
+            if one.mask in near:
+                value = self._value(one)
+                key = (one.mask, one.active, value)
+                patches[key] = self._patches.get(key) or _line(one.mask, one.active, value)
+        self._patches, self._plane = patches, plane
+        self._sheet.show(plane, patches)
+        opacity = _OPACITY_WHILE_WAITING if waiting else _OPACITY
+        if self.layer.opacity != opacity:
+            self.layer.opacity = opacity
 
     def hide(self) -> None:
         """Show nothing."""
-        if self.layer.data.any():
-            self._set(self._nothing(), np.asarray(self._image.translate, dtype=float))
+        if self._patches:
+            self._patches = {}
+            self._sheet.show(self._plane, {})
 
-    def dim(self) -> None:
-        """Show that the mask is about to be replaced."""
-        self.layer.opacity = _OPACITY_WHILE_WAITING
-
-    def _paint(self, color: Sequence[float]) -> None:
+    def _value(self, outline: Outline) -> int:
+        """Give each colour a value of its own; the same few come back, so this seldom costs."""
         from napari.utils.colormaps import DirectLabelColormap
 
-        if tuple(color) != self._color:
-            self._color = tuple(color)
-            self.layer.colormap = DirectLabelColormap(
-                color_dict={_HALO: "white", _LINE: np.asarray(color), None: "transparent"}
-            )
-
-    def _nothing(self) -> NDArray[np.uint8]:
-        return np.zeros((1,) * self._image.ndim, dtype=np.uint8)
-
-    def _set(self, data: NDArray[np.uint8], translate: NDArray[np.float64]) -> None:
-        # Small data first at a wrong place would for a moment enlarge the extent of all layers,
-        # and the sliders with it; nothing is drawn in between, so shrink, move, then fill.
-        self.layer.data = self._nothing()
-        self.layer.translate = translate
-        self.layer.data = data
+        alpha = outline.color[3] * (1.0 if outline.active else _OPACITY_OF_OTHERS)
+        color = (*outline.color[:3], alpha)
+        if color not in self._colors:
+            self._colors[color] = _FIRST_COLOR + len(self._colors)
+            by_value: dict[int | None, Any] = {None: "transparent", _HALO: "white"}
+            by_value |= {_ADDED: _ADDED_COLOR, _TAKEN: _TAKEN_COLOR}
+            by_value |= {value: np.asarray(color) for color, value in self._colors.items()}
+            self.layer.colormap = DirectLabelColormap(color_dict=by_value)
+        return self._colors[color]
 
 
-def _outline(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _near(masks: Sequence[CroppedMask]) -> set[CroppedMask]:
+    """Choose the masks that one layer can cover, the first one and those nearest to it."""
+    if not masks:
+        return set()
+    low = np.array([[mask.top, mask.left] for mask in masks])
+    high = low + [[mask.height, mask.width] for mask in masks]
+    if np.prod(high.max(axis=0) - low.min(axis=0)) <= _MOST_PIXELS:
+        return set(masks)
+    start, stop = low[0], high[0]
+    chosen: set[CroppedMask] = set()
+    for index in np.argsort(np.abs(low + high - start - stop).max(axis=1), kind="stable"):
+        wider = np.minimum(start, low[index]), np.maximum(stop, high[index])
+        if np.prod(wider[1] - wider[0]) <= _MOST_PIXELS or not chosen:
+            start, stop = wider
+            chosen.add(masks[index])
+    return chosen
+
+
+def _line(mask: CroppedMask, active: bool, value: int) -> Patch:
     """Mark the pixels near the border of a mask: the first ring as halo, the next ones as line."""
     from scipy import ndimage
 
-    within = np.pad(mask, 1)  # the rim of the crop is a border too
+    within = np.pad(mask.array(), 1)  # the rim of the crop is a border too
     first = ndimage.binary_erosion(within)
-    inner = ndimage.binary_erosion(first, iterations=_LINE_PX)
-    return np.where(first, _LINE * ~inner, _HALO * within).astype(np.uint8)[1:-1, 1:-1]
+    if active:
+        inner = ndimage.binary_erosion(first, iterations=_LINE_PX)
+        line = np.where(first, value * ~inner, _HALO * within)
+    else:
+        line = np.where(within & ~first, value, 0)
+    return Patch((mask.top, mask.left), line[1:-1, 1:-1].astype(np.uint16))

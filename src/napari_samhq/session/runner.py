@@ -17,7 +17,7 @@ class Progress:
 
     Attributes
     ----------
-    stage : {"fetch", "load", "prepare", "predict"}
+    stage : {"fetch", "load", "prepare", "predict", "everything"}
         What is being done.
     done, total : float
         Progress in the stage's own unit; a total of 0 means unknown.

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.geometry import box_around
-from napari_samhq.core.prompts import clean_box
+from napari_samhq.core.drawn import Drawn
+from napari_samhq.core.journal import Drafts, Rejected
 from napari_samhq.errors import LayerError, PromptError
+from napari_samhq.session.autosave import Autosave
+from napari_samhq.session.choosing import Choosing
 from napari_samhq.session.desk import Desk
-from napari_samhq.session.engine import Engine
-from napari_samhq.session.journal import Draft, Rejected
+from napari_samhq.session.engine import shared_engine
+from napari_samhq.session.everything import Finding
 from napari_samhq.session.labels import check_labels, new_labels
-from napari_samhq.session.prompting import Drawn, DrawnPoint, shape_from_box
+from napari_samhq.session.looking import Looking
 from napari_samhq.session.runner import InlineRunner
-from napari_samhq.session.snapshots import Candidate, Current
-from napari_samhq.session.status import State, Status, sentence, status_of
-from napari_samhq.session.targets import find_image, to_plane_rc
+from napari_samhq.session.saving import register, save
+from napari_samhq.session.status import Current, State, Status, sentence, status_of
+from napari_samhq.session.targets import check_image, find_image
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
-    from numpy.typing import ArrayLike
 
-    from napari_samhq.inference.prediction import Prediction
+    from napari_samhq.core.journal import Draft
+    from napari_samhq.core.planes import Plane
+    from napari_samhq.io.session_document import SavedSession
+    from napari_samhq.session.engine import Engine
     from napari_samhq.session.runner import Runner
 
 __all__ = ["Session", "annotate"]
 
 
-class Session:
+class Session(Choosing, Looking, Finding):
     """Prompts on one image of a viewer, and the objects made of them. Made by :func:`annotate`.
 
     Parameters
@@ -44,11 +49,14 @@ class Session:
     labels : napari.layers.Labels, optional
         Where objects go; it must lie pixel on pixel over the image. A new layer when left out.
     engine : Engine, optional
-        What does the work; may be shared by sessions with the same runner.
+        What does the work; that of the process when left out, so that sessions share a model.
     runner : Runner, optional
         Where the work is done: at once by default.
     may_fetch : bool, optional
         Whether a model may be downloaded without asking.
+    autosave : bool, optional
+        Whether each step is kept on the disk, to be brought back if the program ends, see
+        :mod:`napari_samhq.session.autosave`.
 
     Attributes
     ----------
@@ -58,16 +66,26 @@ class Session:
         The pair of layers; its `positive` says whether the next point drawn lies on the object.
     desk : Desk
         The parts underneath, for those who build an interface on a session.
+    path : Path or None
+        The file that the session was saved to, or opened from.
+    opened : SavedSession or None
+        What that file held when it was opened.
+    autosave : Autosave or None
+        What keeps each step on the disk.
     changed : psygnal.Signal
         Emitted after anything changed: prompts, preview, objects or status.
 
     Notes
     -----
-    All coordinates are (row, column) in pixels of the plane that the viewer shows. In each plane at
-    most one object is being made; it waits there while other planes are looked at.
+    All coordinates are (row, column) in pixels of the plane that the viewer shows. An object has a
+    label id from its first prompt on. In each plane several may be unfinished; one of them at most
+    is active: the next point belongs to it. They wait while other planes are looked at.
 
-    A closed shape (rectangle, ellipse, polygon) gives the box around it; a newer one takes its
-    place. Paths and lines give positive points along them.
+    Rectangles give a box, polygons and ellipses the box around them and their area, paths and lines
+    positive points along them. A second outline in a plane begins another object.
+
+    When a point is added to an object whose mask is seen, the model gets that mask along with the
+    prompts, see :attr:`refine`.
     """
 
     def __init__(
@@ -80,7 +98,9 @@ class Session:
         engine: Engine | None = None,
         runner: Runner | None = None,
         may_fetch: bool = True,
+        autosave: bool = False,
     ) -> None:
+        check_image(image)
         if labels is None:
             labels = new_labels(image)
         else:
@@ -89,7 +109,7 @@ class Session:
             viewer,
             image,
             labels,
-            engine=engine or Engine(),
+            engine=engine or shared_engine(),
             runner=runner or InlineRunner(),
             model=model,
             may_fetch=may_fetch,
@@ -99,54 +119,52 @@ class Session:
         self.points, self.shapes = desk.prompts.points, desk.prompts.shapes
         self.changed = desk.changed
         self._making, self._ledger = desk.making, desk.ledger
+        self.opened: SavedSession | None = None
+        self.path: Path | None = None
+        self.autosave = Autosave(self) if autosave else None
+        register(self)
 
     @property
     def model(self) -> str:
         """Name or path of the model; set it to use another one."""
-        return self.desk.asker.model
+        return self._making.asker.model
 
     @model.setter
     def model(self, model: str) -> None:
-        self.desk.asker.use_model(model)
+        self._making.forget(model)
         self.desk.turn()
 
     @property
     def status(self) -> Status:
         """The state of the session, and a sentence that says what to do next."""
-        if self.desk.closed:
-            return Status(State.CLOSED, sentence(State.CLOSED))
+        if self.desk.closed or self.desk.paused:
+            state = State.CLOSED if self.desk.closed else State.PAUSED
+            return Status(state, sentence(state))
         return status_of(self._making)
 
     @property
     def current(self) -> Current:
-        """What is being made in the present plane, and what can be done with it."""
+        """The active object of the present plane, and what can be done with it."""
         journal = self._ledger.journal
-        nothing = Current(0, False, Drawn(), False, journal.can_undo, journal.can_redo)
+        undo, redo = journal.can_undo, journal.can_redo
+        nothing = Current(can_undo=undo, can_redo=redo)
         if self.desk.closed:
             return nothing
         try:
-            plane = self._making.plane()
-        except LayerError:
+            plane = self._making.plane()  # looking must not bring removed layers back
+        except LayerError:  # the status says why
             return nothing
-        draft = self._making.draft(plane)
-        return replace(
-            nothing,
-            label_id=self._making.label_id(plane),
-            reopened=draft.label_id is not None,
-            drawn=draft.drawn,
-            predicted=self._making.fresh(plane) is not None,
-        )
-
-    @property
-    def candidates(self) -> tuple[Candidate, ...]:
-        """The model's masks for the object being made, best first; empty before a prediction."""
-        shown = self._making.fresh(self._making.plane())
-        if shown is None:
-            return ()
-        found = shown.prediction
-        return tuple(
-            Candidate(mask, found.region, float(score), index == shown.chosen)
-            for index, (mask, score) in enumerate(zip(found.masks, found.scores, strict=True))
+        drafts = self._making.drafts(plane)
+        draft = self._making.active(plane)
+        return Current(
+            draft.label_id,
+            draft.reopened,
+            draft.drawn,
+            self._making.fresh(plane, drafts.active_draft) is not None,
+            undo,
+            redo,
+            draft.choice,
+            len(drafts.drafts) - (drafts.active_draft is not None),
         )
 
     @property
@@ -156,97 +174,19 @@ class Session:
 
     # ------------------------------------------------------------------------ the object being made
 
-    def add_points(self, points: ArrayLike, positive: bool = True, *, world: bool = False) -> None:
-        """Add points to the object being made.
+    def commit(self, label_id: int | None = None) -> int:
+        """Write the active object, or another one being made, into the labels layer.
 
         Parameters
         ----------
-        points : array_like of shape (N, 2)
-            Row, column in pixels of the present plane. With `world`: world coordinates of the
-            viewer, (N, 2) along the displayed axes, or (N, ndim).
-        positive : bool, optional
-            Whether they lie on the object, or beside it.
-        world : bool, optional
-            Whether they are world coordinates.
-
-        Raises
-        ------
-        PromptError
-            If the array has another form, or nothing in it is finite.
-        LayerError
-            If there is no plane to prompt, as in a 3-D display, or the session is over.
-        """
-        plane = self.desk.plane()
-        rows_cols = to_plane_rc(points, self.viewer, self.image, plane, world=world)
-        added = tuple(DrawnPoint(float(row), float(col), positive) for row, col in rows_cols)
-        drawn = self._making.draft(plane).drawn
-        self.desk.draw(plane, replace(drawn, points=(*drawn.points, *added)))
-
-    def add_box(self, box: ArrayLike, *, world: bool = False) -> None:
-        """Put a box around the object being made, in place of an earlier one.
-
-        Parameters
-        ----------
-        box : array_like of shape (4,)
-            min_row, min_col, max_row, max_col in pixels of the present plane; with `world`, in
-            world coordinates of the displayed axes.
-        world : bool, optional
-            Whether they are world coordinates.
-
-        Raises
-        ------
-        PromptError
-            If the box has another form or no area, or lies outside of the image.
-        LayerError
-            As :meth:`add_points`.
-        """
-        plane = self.desk.plane()
-        shape = shape_from_box(box)
-        if world:
-            corners = to_plane_rc(shape.vertices, self.viewer, self.image, plane, world=True)
-            shape = replace(shape, vertices=tuple((float(r), float(c)) for r, c in corners))
-        clean_box(box_around(shape.vertices), self._making.view(plane).shape)
-        drawn = self._making.draft(plane).drawn
-        self.desk.draw(plane, replace(drawn, shapes=(*drawn.shapes, shape)).with_one_area())
-
-    def predict(self) -> Prediction:
-        """Ask the model for the object being made, wait, and show its mask as preview.
-
-        Returns
-        -------
-        Prediction
-            Three candidates after a single click, best first; otherwise one.
-
-        Raises
-        ------
-        PromptError
-            If nothing says which object is meant.
-        SamHQError
-            If the image or the model cannot be used.
-        """
-        shown = self._making.predict(self.desk.plane())
-        self.changed.emit()
-        return shown.prediction
-
-    def choose(self, index: int) -> None:
-        """Take another of the :attr:`candidates`, counted from 0."""
-        count = len(self.candidates)
-        if not 0 <= index < count:
-            raise PromptError(
-                f"There is no candidate {index}: at present there are {count}, counted from 0. "
-                "Call predict() after adding prompts."
-            )
-        self.desk.asker.choose(self.desk.plane(), index)
-        self._making.show()
-        self.changed.emit()
-
-    def commit(self) -> int:
-        """Write the object being made into the labels layer.
+        label_id : int, optional
+            Which of the objects being made in the present plane; the active one when left out.
 
         Returns
         -------
         int
-            Its label id: a new one, or that of the object that was reopened.
+            Its label id: the one that it had from its first prompt on, unless somebody painted
+            with that since; then a new one.
 
         Raises
         ------
@@ -256,37 +196,67 @@ class Session:
             If the labels layer cannot take it. Nothing is changed then.
         """
         plane = self.desk.plane()
-        draft = self._making.draft(plane)
-        shown = self._making.fresh(plane) or self._making.predict(plane)
-        label_id = self._ledger.commit(plane, draft, shown)
-        self.desk.asker.forget(plane)
-        self.desk.turn_to(plane, Draft())
-        return label_id
+        drafts = self._making.drafts(plane)
+        if label_id is not None:
+            draft = drafts.get(label_id)
+            if draft is None:
+                raise LayerError(f"Object {label_id} is not being made in this plane.")
+            return self._commit(plane, [draft])[0]
+        if drafts and drafts.active_draft is None:
+            waiting = ", ".join(str(draft.label_id) for draft in drafts)
+            raise PromptError(
+                f"None of the objects being made is active, but {waiting} wait. Commit them by "
+                "commit_all(), or choose one by activate(label_id)."
+            )
+        return self._commit(plane, [self._making.active(plane)])[0]
+
+    def commit_all(self) -> list[int]:
+        """Write all objects of the present plane into the labels layer, as one step.
+
+        Returns
+        -------
+        list of int
+            Their label ids. Objects that cannot be written still wait: their prompts say nothing,
+            their masks are empty, or other objects own all of their pixels.
+
+        Raises
+        ------
+        PromptError, LayerError
+            If none can be written. Nothing is changed then.
+        """
+        plane = self.desk.plane()
+        return self._commit(plane, list(self._making.drafts(plane)))
 
     def reject(self) -> None:
-        """Give up the object being made; one that was reopened stays as it was committed."""
+        """Give up the active object; one that was reopened stays as it was committed."""
         plane = self.desk.plane()
-        draft = self._making.draft(plane)
-        if draft:
-            self.desk.asker.forget(plane)
-            self.desk.note(Rejected(plane, draft, Draft()))
+        drafts = self._making.drafts(plane)
+        if drafts.active is not None:
+            self.desk.note(Rejected(plane, drafts, drafts.without(drafts.active)))
+
+    def reject_all(self) -> None:
+        """Give up all objects being made in the present plane."""
+        plane = self.desk.plane()
+        drafts = self._making.drafts(plane)
+        if drafts:
+            self.desk.note(Rejected(plane, drafts, Drafts()))
 
     def clear(self) -> None:
-        """Remove all prompts of the object being made."""
+        """Remove all prompts of the active object."""
         plane = self.desk.plane()
-        if self._making.draft(plane).drawn:
-            self.desk.asker.forget(plane)
-            self.desk.draw(plane, Drawn())
+        draft = self._making.drafts(plane).active_draft
+        if draft is not None and draft.drawn:
+            self.desk.draw(plane, draft.redrawn(Drawn()))
 
     def next_object(self) -> int | None:
-        """Go on to the next object: commit what is being made if it has a mask, else reject it."""
-        if self._making.fresh(self.desk.plane()) is not None:
+        """Go on to the next object: commit the active one if it has a mask, else reject it."""
+        plane = self.desk.plane()
+        if self._making.fresh(plane, self._making.drafts(plane).active_draft) is not None:
             return self.commit()
         self.reject()
         return None
 
     # ------------------------------------------------------------------------------ what was made
-
     def undo(self) -> bool:
         """Take back the last thing that was done; False if there is nothing left."""
         self.desk.plane()
@@ -309,11 +279,11 @@ class Session:
         Raises
         ------
         LayerError
-            If it was not made in this session, or another object is being made in its plane.
+                If it was not made in this session.
         """
         record = self._ledger.records.get(label_id)
         plane = record.plane if record is not None else self.desk.plane()
-        event = self._ledger.reopen(label_id, self._making.draft(plane))
+        event = self._ledger.reopen(label_id, self._making.drafts(plane))
         self.desk.turn_to(event.plane, event.after)
 
     def delete(self, label_id: int) -> None:
@@ -326,8 +296,50 @@ class Session:
         """
         record = self._ledger.records.get(label_id)
         plane = record.plane if record is not None else self.desk.plane()
-        event = self._ledger.delete(label_id, plane, self._making.draft(plane))
+        event = self._ledger.delete(label_id, plane, self._making.drafts(plane))
         self.desk.turn_to(event.plane, event.after)
+
+    def _commit(self, plane: Plane, drafts: list[Draft]) -> list[int]:
+        if not drafts:
+            raise PromptError(
+                "There is no prompt in this plane, so nothing says which object is meant. Add a "
+                "positive point on the object, or a box around it."
+            )
+        answers, refused = self._making.answer(plane, drafts)
+        if not answers and refused:
+            raise refused[0]
+        seen = dict(self._making.view(plane).seen)
+        drafted = self._making.drafts(plane)
+        event, unwritten = self._ledger.commit(plane, drafted, answers, **seen)
+        self.desk.turn_to(plane, event.after)
+        refused += unwritten
+        if refused:
+            self._making.remark = f"{len(refused)} of {len(drafts)} still wait. {refused[0]}"
+            self.changed.emit()
+        return [commit.record.label_id for commit in event.commits]
+
+    def save(self, path: str | Path | None = None, *, overwrite: bool = False) -> Path:
+        """Save the session to a file: objects, unfinished ones, labels, and all steps.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            A name that ends in ``.samhq.json``; where it was saved before when left out.
+        overwrite : bool, optional
+            Whether another file of this name may be replaced. The session's own file always is;
+            its last three versions stay beside it.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written. What was there before is there still.
+        """
+        return save(self, path, overwrite=overwrite)
 
     def close(self) -> None:
         """End the session: unfinished prompts and the preview go, the labels layer stays."""
@@ -340,6 +352,7 @@ def annotate(
     model: str = "micro",
     *,
     labels: Labels | None = None,
+    autosave: bool = False,
 ) -> Session:
     """Begin to annotate an image of a viewer.
 
@@ -353,6 +366,8 @@ def annotate(
         Name of a model, or path of its weights, see :func:`napari_samhq.load_model`.
     labels : napari.layers.Labels, optional
         Where objects go; a new layer over the image when left out.
+    autosave : bool, optional
+        Whether each step is kept on the disk, to be brought back in the dock if the program ends.
 
     Returns
     -------
@@ -376,4 +391,5 @@ def annotate(
     ['cells', 'cells objects', 'cells preview', 'cells boxes', 'cells points']
     >>> session.close()
     """
-    return Session(viewer, find_image(viewer, image), model=model, labels=labels)
+    layer = find_image(viewer, image)
+    return Session(viewer, layer, model=model, labels=labels, autosave=autosave)

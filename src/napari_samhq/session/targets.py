@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_samhq.session.plane import Plane
-    from napari_samhq.session.prompting import Drawn
+    from napari_samhq.core.planes import Plane
 
-__all__ = ["find_image", "find_labels", "images_of", "to_plane_rc", "within"]
+Value = TypeVar("Value")
+
+__all__ = ["check_image", "find_image", "find_labels", "images_of", "to_plane_rc", "within"]
 
 
 def images_of(viewer: ViewerModel) -> list[Image]:
@@ -49,7 +50,7 @@ def find_image(viewer: ViewerModel, image: Image | str | None = None) -> Image:
     Raises
     ------
     LayerError
-        If there is none of that name, or none at all.
+        If there is none of that name, or none at all, or no session can be on it.
 
     Examples
     --------
@@ -76,9 +77,26 @@ def find_image(viewer: ViewerModel, image: Image | str | None = None) -> Image:
             problem = f"The layer {image.name!r} is not in this viewer."
     if not found:
         raise LayerError(f"{problem} Add it first, with viewer.add_image(...). Images: {names}.")
-    if getattr(found[0], "multiscale", False):
-        _check_pyramid(found[0])
+    check_image(found[0])
     return found[0]
+
+
+def check_image(image: Image) -> None:
+    """Refuse an image that no session can be on, before anything is added to the viewer.
+
+    Raises
+    ------
+    LayerError
+        If its transform is not finite or cannot be inverted, or it is a pyramid upside down.
+    """
+    layer_transform(image)
+    if image.multiscale:
+        sizes = [int(np.prod(level.shape)) for level in image.data]
+        if sizes != sorted(sizes, reverse=True):
+            raise LayerError(
+                f"The levels of the multiscale image {image.name!r} do not go from large to "
+                "small. Add it again with the full resolution first."
+            )
 
 
 def find_labels(viewer: ViewerModel, image: Image) -> Labels | None:
@@ -147,7 +165,7 @@ def to_plane_rc(
     return _from_world(array, viewer, image, plane) if world else array
 
 
-def within(image: Image, drawn: dict[Plane, Drawn]) -> dict[Plane, Drawn]:
+def within(image: Image, drawn: dict[Plane, Value]) -> dict[Plane, Value]:
     """Leave out, with a warning, what was drawn in planes that an image does not have."""
     shape = layer_shape(image)
     kept = {
@@ -175,15 +193,5 @@ def _from_world(
     full[:, axes] = points
     units = viewer.layers.extent.units
     if units is not None:
-        own = [str(unit) for unit in image.units]
-        full[:, -image.ndim :] *= unit_factors([str(u) for u in units][-image.ndim :], own)
+        full[:, -image.ndim :] *= unit_factors(units[-image.ndim :], image.units)
     return plane.flatten(layer_transform(image).data_from_world(full[:, -image.ndim :]))
-
-
-def _check_pyramid(image: Image) -> None:
-    sizes = [int(np.prod(level.shape)) for level in image.data]
-    if sizes != sorted(sizes, reverse=True):
-        raise LayerError(
-            f"The levels of the multiscale image {image.name!r} do not go from large to small. "
-            "Add it again with the full resolution first."
-        )

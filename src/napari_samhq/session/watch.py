@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_samhq.session.frames import placement
+import numpy as np
+
+from napari_samhq.errors import LayerError
+from napari_samhq.session.frames import layer_transform, placement
+from napari_samhq.session.plane import current_plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,7 +16,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-__all__ = ["Watch", "ensure_in", "is_in"]
+    from napari_samhq.core.planes import Plane
+
+__all__ = ["Watch", "ensure_in", "follow", "is_in"]
 
 _PLACING = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
@@ -48,6 +54,8 @@ class Watch:
     ) -> None:
         self._moved, self._image_changed = moved, image_changed
         self._placed, self._removed = placed, removed
+        self._viewer, self._image = viewer, image
+        self._last = self._place()
         dims, events = viewer.dims.events, image.events
         self._connections: list[tuple[Any, Callable[[Any], None]]] = [
             (dims.current_step, self._on_move),
@@ -67,7 +75,19 @@ class Watch:
         self._connections.clear()
 
     def _on_move(self, _event: Any) -> None:
-        self._moved()
+        # napari tells of moves also when a point that is just being added, and that no one has
+        # taken over yet, makes the world larger. Whoever rewrote the layer then would lose it.
+        place = self._place()
+        if place != self._last:
+            self._last = place
+            self._moved()
+
+    def _place(self) -> Plane | str:
+        """Name what is looked at: a plane, or why there is none."""
+        try:
+            return current_plane(self._viewer, self._image)
+        except LayerError as error:
+            return str(error)
 
     def _on_data(self, _event: Any) -> None:
         self._image_changed()
@@ -93,7 +113,17 @@ def ensure_in(viewer: ViewerModel, layer: Layer) -> None:
 
 
 def follow(image: Image, layers: list[Layer]) -> None:
-    """Move layers to where the image is now."""
+    """Move layers to where the image is now.
+
+    Raises
+    ------
+    LayerError
+        If the image's transform cannot be used. No layer is moved then.
+    """
+    layer_transform(image)
+    place = placement(image)
     for layer in layers:
-        for field, value in placement(image).items():
-            setattr(layer, field, value)
+        present = placement(layer)
+        for field, value in place.items():  # each change makes napari measure all layers anew
+            if not np.array_equal(value, present[field]):
+                setattr(layer, field, value)

@@ -1,0 +1,313 @@
+"""All objects of a plane at once, as one step of the session."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from napari_samhq.core.drawn import Drawn
+from napari_samhq.core.edits import check_value, read_region
+from napari_samhq.core.journal import Draft
+from napari_samhq.core.masks import CroppedMask
+from napari_samhq.errors import Cancelled, ImageError, ModelError, SamHQError
+from napari_samhq.session.asking import Shown
+from napari_samhq.session.runner import Progress
+from napari_samhq.session.status import State, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_samhq.batch.run import Step
+    from napari_samhq.batch.site import Site
+    from napari_samhq.core.planes import Plane
+    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.session.desk import Desk
+    from napari_samhq.session.engine import Engine
+    from napari_samhq.session.runner import Report
+    from napari_samhq.session.views import PlaneView
+
+__all__ = ["Everything", "Finding", "Region"]
+
+#: Rows and columns of the plane, what is on the screen, or None for the whole plane.
+Region: TypeAlias = tuple[slice, slice] | Literal["visible"] | None
+
+_STAGE = "everything"
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What the model found: masks in the plane and their scores, from the top down."""
+
+    masks: tuple[CroppedMask, ...]
+    scores: tuple[float, ...]
+    fingerprint: str
+
+
+class Finding:
+    """Finds all objects of the plane on the screen."""
+
+    desk: Desk
+
+    def segment_everything(
+        self,
+        preset: str = "cells",
+        region: Region = None,
+        *,
+        progress: Report | None = None,
+        **settings: Any,
+    ) -> list[int]:
+        """Find all objects of the present plane, wait, and write them as one step.
+
+        Objects that are in the labels layer already keep their pixels, and are not found twice.
+        The new ones can be deleted, or reopened: the mask that was found is then the prompt, like
+        the masks of :meth:`add_labels`, and points refine it. A replay takes them as found.
+
+        Parameters
+        ----------
+        preset : {"cells", "nuclei", "thin"}, optional
+            What to look for.
+        region : pair of slices or "visible", optional
+            Rows and columns to segment, or what is on the screen; the whole plane when left out.
+        progress : callable, optional
+            Gets a :class:`~napari_samhq.session.runner.Progress` often. It may raise
+            :class:`~napari_samhq.errors.Cancelled`: nothing is written then.
+        **settings
+            What differs from the preset, such as ``smallest_px=80``, see
+            :class:`~napari_samhq.inference.settings.AutomaticSettings`.
+
+        Returns
+        -------
+        list of int
+            Their label ids, from the top down.
+
+        Raises
+        ------
+        SettingsError, ImageError, ModelError
+            If settings, region, image or model cannot be used.
+        LayerError, PromptError
+            If the labels layer or the rules for objects cannot take any. Nothing is changed then.
+        """
+        from napari_samhq.inference.settings import AutomaticSettings
+
+        wanted = AutomaticSettings.preset(preset, **settings)
+        return Everything(self.desk).run(wanted, region, wait=True, progress=progress)
+
+
+class Everything:
+    """One run over everything in the plane on the screen.
+
+    Parameters
+    ----------
+    desk : Desk
+        Of the session that the objects go to.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def run(
+        self,
+        settings: AutomaticSettings,
+        region: Region = None,
+        *,
+        wait: bool,
+        progress: Report | None = None,
+    ) -> list[int]:
+        """Find objects and write them, now or behind the window.
+
+        Parameters
+        ----------
+        settings : AutomaticSettings
+            What to look for.
+        region : pair of slices, "visible" or None
+            Where.
+        wait : bool
+            Whether to return when all is done. Otherwise the status tells how it goes, and no
+            label ids come back.
+        progress : callable, optional
+            Is told each step, in the thread that works; it may raise Cancelled.
+        """
+        desk, making = self._desk, self._desk.making
+        if making.asker.must_fetch and not wait:
+            raise ModelError(sentence(State.MUST_FETCH, model=making.asker.model))
+        plane = desk.plane()
+        view, model, asked = making.view(plane), making.asker.model, self._subject()
+        part = self._part(plane, view, region)
+        written: list[int] = []
+
+        def work(report: Report) -> _Found:
+            def tell(stage: Progress) -> None:
+                if self._subject() != asked:
+                    raise Cancelled("The image or the model is another one now.")
+                if progress is not None:
+                    progress(stage)
+                report(stage)
+
+            return _find(making.asker.engine, model, view, settings, part, tell)
+
+        def take(found: _Found) -> None:
+            if self._subject() != asked:
+                return
+            try:
+                written.extend(self._write(plane, view, model, settings, found))
+            except SamHQError as error:
+                if wait:
+                    raise
+                making.asker.failure = error
+
+        making.remark = ""
+        making.asker.failure = None
+        making.asker.do(_STAGE, work, take, wait=wait)
+        desk.changed.emit()
+        return written
+
+    def _subject(self) -> tuple[Any, ...]:
+        """Collect what must not change while the model is at work: what it looks at, and which."""
+        making = self._desk.making
+        return self._desk.closed, making.generation, making.channels, making.asker.model
+
+    def _part(self, plane: Plane, view: PlaneView, region: Region) -> tuple[slice, slice]:
+        if region is None:
+            region = (slice(None), slice(None))
+        elif isinstance(region, str):
+            if region != "visible":
+                raise ImageError(
+                    f"region={region!r} is not known. Give a pair of slices, 'visible', or None."
+                )
+            region = self._visible(plane)
+        try:
+            rows, cols = (
+                slice(*one.indices(n)[:2]) for one, n in zip(region, view.shape, strict=True)
+            )
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ImageError(
+                f"region={region!r} is no pair of slices; give rows and columns, for example "
+                "(slice(0, 500), slice(200, 900))."
+            ) from error
+        if rows.start >= rows.stop or cols.start >= cols.stop:
+            raise ImageError(
+                "The region has no pixel of the image. Choose another, or bring the image into "
+                "sight."
+            )
+        return rows, cols
+
+    def _visible(self, plane: Plane) -> tuple[slice, slice]:
+        """Tell which rows and columns of the plane are on the screen."""
+        image = self._desk.image
+        corners = np.asarray(image.corner_pixels, dtype=float)
+        if image.multiscale:  # they are pixels of the level that is shown
+            corners = corners * np.asarray(image.downsample_factors[image.data_level])
+        first = np.floor(corners.min(axis=0)).astype(int)
+        last = np.ceil(corners.max(axis=0)).astype(int)
+        rows, cols = (slice(max(int(first[a]), 0), max(int(last[a]) + 1, 0)) for a in plane.axes)
+        return rows, cols
+
+    def _write(
+        self, plane: Plane, view: PlaneView, model: str, settings: AutomaticSettings, found: _Found
+    ) -> list[int]:
+        """Write what is new as one step, and say how it went."""
+        desk, making = self._desk, self._desk.making
+        drafts = making.drafts(plane)
+        new = [
+            (mask, score)
+            for mask, score in zip(found.masks, found.scores, strict=True)
+            if self._is_new(plane, mask, settings)
+        ]
+        if not new:
+            known = " They are all there already." if found.masks else " Try other settings."
+            making.remark = f"No new object was found.{known}"
+            return []
+        first = making.new_draft(drafts).label_id
+        check_value(first + len(new) - 1, desk.labels.data.dtype)
+        answers = [
+            Shown(
+                Draft(first + number, Drawn(mask=mask)),
+                (mask,),
+                (score,),
+                mask.region,
+                together=False,
+                model=model,
+                fingerprint=found.fingerprint,
+            )
+            for number, (mask, score) in enumerate(new)
+        ]
+        event, refused = desk.ledger.commit(
+            plane,
+            drafts,
+            answers,
+            rules=replace(desk.ledger.rules, overlap="keep"),
+            **dict(view.seen),
+            everything=settings.pairs(),
+        )
+        count = len(event.commits)
+        making.remark = (
+            f"{count} objects found. Undo takes them back."
+            if count != 1
+            else "1 object found. Undo takes it back."
+        )
+        if refused:
+            making.remark += f" {len(refused)} more were left out: {refused[0]}"
+        return [commit.record.label_id for commit in event.commits]
+
+    def _is_new(self, plane: Plane, mask: CroppedMask, settings: AutomaticSettings) -> bool:
+        """Whether enough of a mask belongs to no other object."""
+        free = mask.array() & (read_region(self._desk.labels.data, plane, mask.region) == 0)
+        left, area = int(np.count_nonzero(free)), int(np.count_nonzero(mask.array()))
+        return left >= max(settings.smallest_px, (1 - settings.overlap) * area)
+
+
+def _find(
+    engine: Engine,
+    model: str,
+    view: PlaneView,
+    settings: AutomaticSettings,
+    region: tuple[slice, slice],
+    report: Report,
+) -> _Found:
+    """Ask the model for all objects in a region of a plane; `report` may raise to stop."""
+    from napari_samhq.batch.everything import in_memory_site
+
+    predictor = engine.load(model, report)
+    report(Progress(_STAGE))
+    site = in_memory_site(view.source(), predictor, settings, region=region)
+    with closing(_objects(site)) as steps:
+        while True:
+            try:
+                with engine.turn():
+                    step = next(steps)
+            except StopIteration as stop:
+                masks, scores = stop.value
+                return _Found(masks, scores, str(getattr(predictor, "fingerprint", "")))
+            known = step.stage == "segment"
+            report(Progress(_STAGE, step.done, step.total) if known else Progress(_STAGE))
+
+
+def _objects(
+    site: Site,
+) -> Generator[Step, None, tuple[tuple[CroppedMask, ...], tuple[float, ...]]]:
+    """Do all tiles, choose, and cut out what is seen of each object."""
+    from napari_samhq.batch.everything import local_workers
+    from napari_samhq.batch.run import Step, iter_segment
+    from napari_samhq.batch.tasks import choose_objects, paint_block
+
+    keys = yield from iter_segment(site, local_workers(1), keep_going=False)
+    choosing = choose_objects(site.plan, site.results, keys)
+    while True:
+        try:
+            done, total = next(choosing)
+        except StopIteration as stop:
+            objects = stop.value
+            break
+        yield Step("choose", done, total)
+    masks, scores = [], []
+    for number, (top, left, bottom, right) in enumerate(objects.regions.tolist(), start=1):
+        region = slice(top, bottom), slice(left, right)
+        mask = paint_block(site.plan, site.results, objects, region) == number
+        if mask.any():  # better ones may cover all of it
+            masks.append(CroppedMask.of(mask, (top, left)))
+            scores.append(float(objects.scores[number - 1]))
+        yield Step("draw", number, len(objects))
+    return tuple(masks), tuple(scores)

@@ -1,0 +1,92 @@
+"""What the model is shown of the image: which channels, and how that looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_samhq.session.views import pick_channels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+    from napari_samhq.session.desk import Desk
+    from napari_samhq.session.views import Channels
+
+__all__ = ["Looking"]
+
+
+class Looking:
+    """Chooses what the model sees of the plane on the screen.
+
+    Notes
+    -----
+    The model sees the full resolution, and as black and white the contrast limits of the layer;
+    colour pictures as they are. Gamma, colormap and opacity are for people only.
+    """
+
+    image: Image
+    desk: Desk
+
+    @property
+    def channels(self) -> tuple[int, ...] | None:
+        """The channels that the model sees, counted from 0; None for the plane on the screen.
+
+        Set it to one, two or three channels: one is seen as grey, two as red and green, three as
+        red, green and blue. Their axis is the colour axis of an RGB layer, or the one that the
+        image's `axis_labels` call "c", "ch" or "channel", or :attr:`channel_axis`. Wherever the
+        slider of this axis stands the model sees the same, while objects go into the plane that is
+        on the screen.
+
+        Raises
+        ------
+        LayerError
+            If nothing says which axis holds the channels. It is never guessed.
+        ImageError
+            If there is no such channel.
+        """
+        picked = self.desk.making.channels
+        return None if picked is None else picked.picks
+
+    @channels.setter
+    def channels(self, channels: int | Sequence[int] | None) -> None:
+        self._look_at(pick_channels(self.image, channels, self.channel_axis))
+
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis of the image's data that holds the channels; None as long as none was named."""
+        return self.desk.making.channel_axis
+
+    @channel_axis.setter
+    def channel_axis(self, axis: int | None) -> None:
+        picked = pick_channels(self.image, self.channels, axis)
+        if axis is not None:
+            pick_channels(self.image, 0, axis)  # refuses an axis that is not there
+        self.desk.making.channel_axis = axis
+        self._look_at(picked)
+
+    def seen_by_model(self) -> NDArray[np.uint8]:
+        """Show the plane on the screen as the model sees it, before it is resized.
+
+        Returns
+        -------
+        ndarray of shape (H, W, 3), uint8
+
+        Raises
+        ------
+        LayerError
+            If there is no plane to look at, as in a 3-D display.
+        ImageError
+            If the pixels are nothing to look at, such as complex numbers.
+        """
+        return self.desk.making.view(self.desk.plane()).read_rgb8()
+
+    def _look_at(self, channels: Channels | None) -> None:
+        making = self.desk.making
+        if channels != making.channels:
+            making.channels = channels
+            making.forget()
+            self.desk.turn()
