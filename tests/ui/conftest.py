@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
@@ -14,6 +16,7 @@ from qtpy.QtWidgets import QWidget
 from fakes import FakePredictor
 from napari_samhq.session.engine import Engine, ModelSource
 from napari_samhq.ui.dock import SamHQDock
+from napari_samhq.ui.preferences import Preferences
 
 
 def pytest_collection_modifyitems(items):
@@ -58,6 +61,17 @@ def models(predictor):
     return ModelSource(load, known)
 
 
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path, monkeypatch):
+    """Keep unfinished work out of the folder of whoever runs the tests."""
+    monkeypatch.setenv("NAPARI_SAMHQ_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def preferences() -> Preferences:
+    return Preferences.forgetful()
+
+
 class User:
     """A person in front of a window: sees the dock, has a mouse and keys."""
 
@@ -78,6 +92,8 @@ class User:
         return self.dock.status.sentence.text()
 
     def press(self, button) -> None:
+        assert button.isVisible(), button.text()
+        assert button.isEnabled(), button.text()
         QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
     def key(self, key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
@@ -86,14 +102,15 @@ class User:
     def click(self, row, col, modifier=Qt.KeyboardModifier.NoModifier) -> None:
         QTest.mouseClick(self.canvas, Qt.MouseButton.LeftButton, modifier, self.at(row, col))
 
-    def drag(self, start, stop) -> None:
+    def drag(self, *places) -> None:
         left = Qt.MouseButton.LeftButton
-        QTest.mousePress(self.canvas, left, pos=self.at(*start))
-        for part in (0.3, 0.6, 1.0):
-            between = [a + part * (b - a) for a, b in zip(start, stop, strict=True)]
-            QTest.mouseMove(self.canvas, self.at(*between))
-            self.qtbot.wait(10)
-        QTest.mouseRelease(self.canvas, left, pos=self.at(*stop))
+        QTest.mousePress(self.canvas, left, pos=self.at(*places[0]))
+        for start, stop in itertools.pairwise(places):
+            for part in (0.3, 0.6, 1.0):
+                between = [a + part * (b - a) for a, b in zip(start, stop, strict=True)]
+                QTest.mouseMove(self.canvas, self.at(*between))
+                self.qtbot.wait(10)
+        QTest.mouseRelease(self.canvas, left, pos=self.at(*places[-1]))
 
     def at(self, *world) -> QPoint:
         """Where a position of the world is on the canvas."""
@@ -102,29 +119,57 @@ class User:
         row, col = (np.array(world) - np.array(camera.center)[-2:]) * camera.zoom + middle
         return QPoint(round(col), round(row))
 
-    def until(self, condition, timeout=15_000) -> None:
+    def until(self, condition, timeout=60_000) -> None:
         self.qtbot.waitUntil(condition, timeout=timeout)
 
     def sees_preview(self) -> bool:
         return bool(self.session.candidates) and self.session.desk.preview.layer.data.any()
 
+    def sees_all(self) -> bool:
+        """Whether all objects being made have a mask."""
+        drafts = self.session.drafts
+        return bool(drafts) and all(draft.score is not None for draft in drafts)
+
 
 @pytest.fixture
-def open_dock(make_napari_viewer_proxy, models, qtbot):
+def open_dock(make_napari_viewer_proxy, models, preferences, qtbot):
     """Open a window with the dock in it, and an image where one is wanted."""
 
-    def open_dock(*images, theme="dark") -> User:
+    def open_dock(*images, theme="dark", engine=None, layer=None) -> User:
         viewer = make_napari_viewer_proxy(show=True)
         viewer.theme = theme
         for index, image in enumerate(images):
             viewer.add_image(image, name=f"image {index}")
-        dock = SamHQDock(viewer, Engine(models))
+        if layer is not None:
+            viewer.add_layer(layer)
+        dock = SamHQDock(viewer, engine or Engine(models), preferences)
         viewer.window.add_dock_widget(dock, name="SAM-HQ", area="right")
         user = User(viewer, dock, qtbot)
         qtbot.wait(50)
         return user
 
     return open_dock
+
+
+@pytest.fixture
+def bare_dock(models, preferences, qtbot):
+    """Make a dock without a window of napari's around it, which takes seconds."""
+    docks = []
+
+    def bare_dock(*images, **options) -> SamHQDock:
+        viewer = ViewerModel()
+        for index, image in enumerate(images):
+            viewer.add_image(image, name=f"image {index}", **options)
+        dock = SamHQDock(viewer, Engine(models), preferences)
+        docks.append(dock)
+        dock.resize(320, 700)
+        qtbot.addWidget(dock)
+        dock.show()
+        return dock
+
+    yield bare_dock
+    for dock in docks:
+        dock.shut_down()
 
 
 @pytest.fixture

@@ -1,62 +1,147 @@
-"""The table of keys against all of napari's own."""
+"""The table of keys against all of napari's own, and what happens to keys that users choose."""
 
 from __future__ import annotations
 
-import pytest
-from app_model.types import KeyBinding
-from napari.components import ViewerModel
-from napari.layers import Image, Labels, Points, Shapes
-from napari.utils.shortcuts import default_shortcuts
+import re
 
-from napari_samhq.ui.keys import KEYS, bind_keys, shown, unbind_keys
+import pytest
+from napari.components import ViewerModel
+from npe2 import PluginManifest
+
+import napari_samhq
+from napari_samhq.settings import CommitRules, SessionSettings
+from napari_samhq.ui.keys import KEYS, KeyRing, parse_keys, taken_keys, written
 
 # Labels layers have an undo of their own, which napari asks first while such a layer is active.
 _UNDO = {"Ctrl+Z", "Ctrl+Shift+Z"}
 
 
-def _napari_keys() -> set[KeyBinding]:
-    taken = {KeyBinding.from_str(str(k)) for keys in default_shortcuts.values() for k in keys}
-    for provider in (ViewerModel, Image, Labels, Points, Shapes):
-        taken |= {KeyBinding.from_str(str(key)) for key in provider.class_keymap}
-    menus = "Ctrl+O Ctrl+S Ctrl+W Ctrl+Q Ctrl+N Ctrl+M Ctrl+Shift+P Ctrl+Shift+O Ctrl+0 Ctrl+U"
-    menus += " Ctrl+= Ctrl+- Alt+S Alt+C Alt+T Alt+Shift+S Alt+Shift+C Alt+Shift+T Ctrl+/"
-    return taken | {KeyBinding.from_str(key) for key in menus.split()}
+@pytest.fixture
+def _menus(mock_app_model):
+    """Have the keys of napari's menus known, as they are once there is a window."""
+    from napari._qt._qapp_model.qactions import init_qactions
+
+    init_qactions()
+
+
+@pytest.fixture
+def viewer(_menus) -> ViewerModel:
+    return ViewerModel()
+
+
+@pytest.fixture
+def called() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def ring(viewer, called) -> KeyRing:
+    return KeyRing(viewer, {key.action: lambda a=key.action: called.append(a) for key in KEYS})
+
+
+def press(viewer, text) -> None:
+    viewer.keymap[parse_keys(text)](viewer)
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.action)
+@pytest.mark.usefixtures("_menus")
 def test_a_key_is_not_taken_and_has_a_modifier(key):
-    binding = KeyBinding.from_str(key.keys.replace("Control", "Ctrl").replace("-", "+"))
+    binding = parse_keys(key.keys)
     (part,) = binding.parts
-    assert part.ctrl or part.shift
-    if str(binding) not in _UNDO:
-        assert binding not in _napari_keys()
+    assert part.ctrl or part.shift or part.meta
+    if key.keys not in _UNDO:
+        assert binding not in taken_keys()
+
+
+@pytest.mark.usefixtures("_menus")
+def test_napari_has_the_keys_that_we_know_it_has():
+    known = ["Ctrl+S", "Ctrl+Shift+P", "M", "Shift+L", "Escape", "Ctrl+Delete", "Ctrl+Y", "Ctrl+0"]
+    assert {parse_keys(text) for text in known} <= set(taken_keys())
 
 
 def test_all_actions_are_different():
     assert len({key.action for key in KEYS}) == len({key.keys for key in KEYS}) == len(KEYS)
 
 
-def test_bound_keys_call_and_unbound_keys_are_gone():
-    viewer, called = ViewerModel(), []
-    bound = bind_keys(viewer, {"accept": lambda: called.append(1)})
-    (callback,) = viewer.keymap.values()
-    callback(viewer)
-    assert called == [1]
-    unbind_keys(viewer, bound)
+def test_bound_keys_call_and_unbound_keys_are_gone(viewer, ring, called):
+    ring.bind({})
+    assert not ring.problems
+    assert len(viewer.keymap) == len(KEYS)
+    press(viewer, "Ctrl+D")
+    assert called == ["accept"]
+    ring.unbind()
     assert not viewer.keymap
 
 
-def test_keys_that_somebody_else_took_are_left_alone():
-    viewer, called = ViewerModel(), []
+def test_keys_that_somebody_else_took_are_left_alone(viewer, ring, called):
     viewer.bind_key("Control-D", lambda viewer: called.append("theirs"))
-    bound = bind_keys(viewer, {"accept": lambda: called.append("ours")})
-    unbind_keys(viewer, bound)
-    (callback,) = viewer.keymap.values()
-    callback(viewer)
+    ring.bind({})
+    ring.unbind()
+    press(viewer, "Ctrl+D")
     assert called == ["theirs"]
+    assert not ring.problems
 
 
-def test_keys_are_written_in_words():
-    assert shown("reject")
-    with pytest.raises(StopIteration):
-        shown("nothing")
+def test_keys_that_a_user_chose(viewer, ring, called):
+    ring.bind({"accept": "ctrl+alt+return", "reject": "", "undo": "F8"})
+    assert not ring.problems
+    press(viewer, "Ctrl+Alt+Return")
+    press(viewer, "F8")
+    assert called == ["accept", "undo"]
+    assert ring.written("reject") == ""
+    assert parse_keys("Ctrl+D") not in viewer.keymap
+    ring.bind({})
+    assert parse_keys("Ctrl+D") in viewer.keymap
+    assert len(viewer.keymap) == len(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"accept": "M"}, "Keys M for 'Accept the object' are not used: they belong to"),
+        ({"accept": "Ctrl+S"}, "Keys Ctrl\\+S .* they belong to 'Save Selected Layers"),
+        ({"accept": "Ctrl+Q"}, "belong to"),
+        ({"accept": "a click"}, "these are no keys. Write them like Ctrl\\+D"),
+        ({"accept": "Ctrl+1", "use_point": "F8", "use_box": "Ctrl+1"}, "to 'Accept the object'"),
+    ],
+)
+def test_keys_that_cannot_be_used_are_refused_with_a_reason(ring, wanted, words):
+    ring.bind(wanted)
+    (problem,) = ring.problems
+    assert re.search(words, problem), problem
+    action = "use_box" if "use_box" in wanted else "accept"
+    default = next(key.keys for key in KEYS if key.action == action)
+    assert ring.written(action) == written(parse_keys(default))  # it has not lost its key
+
+
+def test_keys_are_written_in_words(ring):
+    ring.bind({})
+    assert ring.written("reject")
+    assert ring.written("nothing") == ""
+
+
+@pytest.fixture(scope="module")
+def configurations():
+    path = f"{napari_samhq.__path__[0]}/napari.yaml"
+    return PluginManifest.from_file(path).contributions.configurations
+
+
+def test_the_preferences_list_all_keys(configurations):
+    listed = configurations["shortcuts"].properties
+    assert [(a, p.default, p.title) for a, p in listed.items()] == [
+        (key.action, key.keys, key.what) for key in KEYS
+    ]
+
+
+@pytest.mark.parametrize(
+    ("group", "settings"), [("session", SessionSettings), ("rules", CommitRules)]
+)
+def test_the_preferences_list_all_settings_as_they_are_declared(configurations, group, settings):
+    listed = configurations[group].properties
+    assert list(listed) == [one.name for one in settings.described()]
+    for one in settings.described():
+        found = listed[one.name]
+        assert found.python_type is one.kind
+        assert (found.default, found.title, found.description) == (one.default, one.title, one.help)
+        assert tuple(found.enum or ()) == one.choices
+        assert (found.minimum, found.maximum) == (one.low, one.high)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_samhq.session.plane import Plane
-from napari_samhq.session.snapshots import Candidate
+from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.planes import Plane
+from napari_samhq.session import Candidate
 from napari_samhq.session.views import PlaneView
 from napari_samhq.ui.thumbnails import names_by_size, thumbnails
 
@@ -17,7 +18,11 @@ def _candidates(*boxes, shape=(50, 80), region=None):
             mask[box[0] : box[2], box[1] : box[3]] = True
         masks.append(mask)
     region = region or (slice(0, shape[0]), slice(0, shape[1]))
-    return [Candidate(mask, region, 0.5, i == 0) for i, mask in enumerate(masks)]
+    start_rc = (region[0].start, region[1].start)
+    return [
+        Candidate(CroppedMask.of(mask, start_rc), region, 0.5, i == 0)
+        for i, mask in enumerate(masks)
+    ]
 
 
 def _view(data, limits=(0.0, 100.0)):

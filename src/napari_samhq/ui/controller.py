@@ -1,6 +1,6 @@
-"""What the dock does: one session per image, tools, and the actions behind buttons and keys.
+"""What the dock works on: one session per image, the model, the tool, and what went wrong last.
 
-It makes no widgets; the dock listens to its signals and calls its actions.
+It makes no widgets; the dock listens to its signals and calls it.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_samhq.errors import LayerError, SamHQError
+from napari_samhq.errors import LayerError, SamHQError, SettingsError
 from napari_samhq.session import Session, State, Status
-from napari_samhq.session.engine import Engine
 from napari_samhq.session.status import sentence
 from napari_samhq.session.targets import find_image, find_labels, images_of
+from napari_samhq.settings import CommitRules, SessionSettings
+from napari_samhq.ui.hand import AcceptOnClick, take_tool, tool_in_hand
+from napari_samhq.ui.preferences import Preferences
 from napari_samhq.ui.worker import ThreadRunner
+from napari_samhq.ui.workshop import enter, leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Labels
 
     from napari_samhq.session import Candidate, Current
+    from napari_samhq.session.engine import Engine
+    from napari_samhq.settings import Settings
 
 __all__ = ["Controller"]
-
 
 _NO_TOOL = "Ready. Press Point or Box above, then click or drag in the image."
 
@@ -39,37 +43,41 @@ class Controller:
     viewer : napari.Viewer or ViewerModel
         The viewer.
     engine : Engine, optional
-        What does the work, in the controller's thread.
-    model : str, optional
-        The model to begin with.
+        What does the work; the one that all docks of this process share when left out.
+    preferences : Preferences, optional
+        What the user prefers; as napari keeps it when left out.
 
     Attributes
     ----------
     changed : psygnal.Signal
         Emitted after anything about the present session changed.
-    images_changed : psygnal.Signal
-        Emitted after an image came, went, or got another name.
+    layers_changed : psygnal.Signal
+        Emitted after an image or labels layer came, went, or got another name.
     session : Session or None
         The session of the image that is worked on.
-    tool : {"point", "box"}
+    tool : str
         The tool that was chosen last.
     """
 
     changed = Signal()
-    images_changed = Signal()
+    layers_changed = Signal()
 
     def __init__(
-        self, viewer: ViewerModel, engine: Engine | None = None, model: str = "micro"
+        self,
+        viewer: ViewerModel,
+        engine: Engine | None = None,
+        preferences: Preferences | None = None,
     ) -> None:
         self.viewer = viewer
-        self.engine = engine or Engine()
-        self.runner = ThreadRunner()
+        self.workshop = enter(engine)
+        self.runner = ThreadRunner(self.workshop.worker)
+        self.preferences = preferences or Preferences()
         self.session: Session | None = None
-        self.model = model
         self.tool = "point"
-        self._sessions: dict[Hashable, Session] = {}
+        self._sessions: dict[Hashable, tuple[Session, AcceptOnClick]] = {}
         self._problem: str | None = None
         self._last: Current | None = None
+        self.model = self.settings(SessionSettings, "session").model
         self._connections = [
             (viewer.layers.events.inserted, self._on_inserted),
             (viewer.layers.events.removed, self._on_listed),
@@ -78,6 +86,8 @@ class Controller:
         ]
         for event, callback in self._connections:
             event.connect(callback)
+        for group in ("session", "rules"):
+            self.preferences.listen(group, self._on_preferences)
         self.use_any_image()
 
     # ------------------------------------------------------------------------------- what there is
@@ -91,19 +101,14 @@ class Controller:
             return Status(State.NO_IMAGE, sentence(State.NO_IMAGE))
         status = self.session.status
         if status.state is State.READY and self.tool_in_hand is None:
-            return replace(status, sentence=_NO_TOOL)
+            words = status.sentence.replace(sentence(State.READY), _NO_TOOL)
+            return replace(status, sentence=words)
         return status
 
     @property
     def tool_in_hand(self) -> str | None:
         """What a click in the image would do now; None where napari does something else."""
-        if self.session is None:
-            return None
-        active = self.viewer.layers.selection.active
-        for tool, layer, mode in self._tools(self.session):
-            if active is not None and active.unique_id == layer.unique_id and layer.mode == mode:
-                return tool
-        return None
+        return None if self.session is None else tool_in_hand(self.viewer, self.session)
 
     @property
     def current(self) -> Current | None:
@@ -120,46 +125,93 @@ class Controller:
         except LayerError:  # no plane: the status says why
             return ()
 
+    @property
+    def waiting(self) -> int:
+        """How many objects of the present plane are being made."""
+        current = self.current
+        if current is None:
+            return 0
+        return current.waiting + bool(current.drawn or current.reopened)
+
+    @property
+    def positive(self) -> bool:
+        """Whether the next point lies on the object."""
+        return self.session is None or self.session.prompts.positive
+
+    def color_of(self, label_id: int) -> Any:
+        """Tell the colour of a label id; None where there are no labels."""
+        return None if self.session is None else self.session.labels.get_color(label_id)
+
+    def settings(self, kind: type[Settings], group: str) -> Any:
+        """Get settings as the user prefers them; the default of one that cannot be used."""
+        values = {}
+        for one in kind.described():
+            value = self.preferences.get(group, one.name, one.default)
+            try:
+                values[one.name] = one.check(value)
+            except SettingsError as error:
+                self._problem = f"{error} The default {one.default!r} is used."
+                values[one.name] = one.default
+        return kind.of(values.items())
+
     # ------------------------------------------------------------------------------------- choices
 
     def use_any_image(self) -> None:
         """Work on the selected image, else the uppermost one, else on none."""
         self.use_image(find_image(self.viewer) if images_of(self.viewer) else None)
 
-    def use_image(self, image: Image | None) -> None:
-        """Work on an image; objects that were made on it before are still there."""
+    def use_image(self, image: Image | None, labels: Labels | None = None) -> None:
+        """Work on an image; objects that were made on it before are still there.
+
+        With `labels`, objects go there from now on, in a session of its own.
+        """
         if self.session is not None:
-            if image is not None and self.session.image.unique_id == image.unique_id:
+            same = image is not None and self.session.image.unique_id == image.unique_id
+            if same and labels is None:
                 return
             self.session.desk.paused = True
         self._problem = None
         self.session = None
         if image is not None:
-            self.attempt(lambda: self._begin(image))
+            if labels is not None:
+                self._leave(image)
+            self.attempt(lambda: self._begin(image, labels))
         self.changed.emit()
+
+    def session_options(self) -> dict[str, Any]:
+        """Tell how sessions of this dock are begun."""
+        return {
+            "engine": self.workshop.engine,
+            "runner": self.runner,
+            "may_fetch": False,
+            "autosave": self.settings(SessionSettings, "session").autosave,
+        }
+
+    def adopt(self, session: Session) -> None:
+        """Go on with a session that was opened, in place of another one on its image."""
+        if self.session is not None:
+            self.session.desk.paused = True
+        self._leave(session.image)
+        self._sessions[session.image.unique_id] = (session, self._watch(session))
+        self.model = session.model
+        self._begin(session.image, None)
+        self.layers_changed.emit()
 
     def use_model(self, model: str) -> None:
         """Use another model from now on."""
         self.model = model
+        self.preferences.put("session", "model", model)
         if self.session is not None:
             session = self.session
             self.attempt(lambda: setattr(session, "model", model))
         self.changed.emit()
 
     def use_tool(self, tool: str) -> None:
-        """Make the next click a point, or the next drag a box: right layer, right mode."""
+        """Make the next click or drag prompt with a tool: right layer, right mode."""
         self.tool = tool
         session = self.session
         if session is not None:
-
-            def take() -> None:
-                session.desk.ensure_layers()
-                layer, mode = next(rest for one, *rest in self._tools(session) if one == tool)
-                layer.visible = True
-                self.viewer.layers.selection.active = layer
-                layer.mode = mode
-
-            self.attempt(take)
+            self.attempt(lambda: take_tool(self.viewer, session, tool))
         self.changed.emit()
 
     def use_polarity(self, positive: bool) -> None:
@@ -170,36 +222,6 @@ class Controller:
                 self.use_tool("point")  # boxes have no polarity
         self.changed.emit()
 
-    @property
-    def positive(self) -> bool:
-        """Whether the next point lies on the object."""
-        return self.session is None or self.session.prompts.positive
-
-    # ------------------------------------------------------------------------------------- actions
-
-    def act(self, action: str) -> None:
-        """Do what a button or key stands for, by the names in the table of keys."""
-        session = self.session
-        if session is None:
-            return
-        actions: dict[str, Callable[[], Any]] = {
-            "accept": self._accept,
-            "reject": self._finish(session.reject),
-            "clear": session.clear,
-            "next_object": self._finish(session.next_object),
-            "undo": session.undo,
-            "redo": session.redo,
-            "use_point": lambda: self.use_tool("point"),
-            "use_box": lambda: self.use_tool("box"),
-            "flip_polarity": lambda: self.use_polarity(not self.positive),
-            "next_candidate": lambda: self._step_candidate(1),
-            "previous_candidate": lambda: self._step_candidate(-1),
-            "fetch": session.desk.fetch,
-            "cancel": self.runner.cancel,
-        }
-        self.attempt(actions[action])
-        self.changed.emit()
-
     def attempt(self, action: Callable[[], Any]) -> None:
         """Do something; if it does not work, the status says why."""
         self._problem = None
@@ -208,72 +230,78 @@ class Controller:
         except SamHQError as error:
             self._problem = str(error)
 
+    def say(self, problem: str) -> None:
+        """Have the status say why something cannot be done."""
+        self._problem = problem
+        self.changed.emit()
+
     def close(self) -> None:
-        """End the thread and all sessions, and stop listening."""
+        """End all sessions and what runs for them, and stop listening."""
         for event, callback in self._connections:
             event.disconnect(callback)
         self._connections.clear()
+        self.preferences.close()
         self.runner.close()
-        for session in self._sessions.values():
+        for session, clicks in self._sessions.values():
             session.changed.disconnect(self._on_session)
+            clicks.close()
             session.close()
         self._sessions.clear()
         self.session = None
+        leave(self.workshop)
 
-    def _accept(self) -> None:
-        session, current = self.session, self.current
-        if session is None or current is None:
-            return
-        # Where only the outline is missing, waiting for it is shorter than a blink, and a click
-        # that follows at once belongs to the next object.
-        if current.predicted or session.status.state is State.PREDICTING:
-            self._finish(session.commit)()
-        elif current.drawn.says_where:
-            self._problem = "The mask is not there yet. Accept it when you see it."
-        else:
-            self._problem = "Nothing to accept yet. Click an object, or draw a box around it."
+    # ---------------------------------------------------------------------------------- underneath
 
-    def _finish(self, action: Callable[[], Any]) -> Callable[[], None]:
-        """Let the next object begin with a point on it, whatever the last point was."""
-
-        def finish() -> None:
-            action()
-            self.use_polarity(True)
-
-        return finish
-
-    def _step_candidate(self, step: int) -> None:
-        chosen = [candidate.chosen for candidate in self.candidates]
-        if self.session is not None and any(chosen):
-            self.session.choose((chosen.index(True) + step) % len(chosen))
-
-    def _tools(self, session: Session) -> tuple[tuple[str, Any, str], ...]:
-        return (("point", session.points, "add"), ("box", session.shapes, "add_rectangle"))
-
-    def _begin(self, image: Image) -> None:
-        session = self._sessions.get(image.unique_id)
-        if session is None:
+    def _begin(self, image: Image, labels: Labels | None) -> None:
+        if image.unique_id not in self._sessions:
+            labels = labels or find_labels(self.viewer, image)
             session = Session(
-                self.viewer,
-                image,
-                labels=find_labels(self.viewer, image),
-                model=self.model,
-                engine=self.engine,
-                runner=self.runner,
-                may_fetch=False,
+                self.viewer, image, labels=labels, model=self.model, **self.session_options()
             )
-            self._sessions[image.unique_id] = session
-            session.changed.connect(self._on_session)
-            for layer in (session.points, session.shapes):
-                layer.events.mode.connect(self._on_hand)
-        self.session = session
-        if session.model != self.model:
-            session.model = self.model
-        session.desk.paused = False
+            self._sessions[image.unique_id] = (session, self._watch(session))
+        self.session, _ = self._sessions[image.unique_id]
+        if self.session.model != self.model:
+            self.session.model = self.model
+        self._follow_preferences()
+        self.session.desk.paused = False
         self.use_tool(self.tool)
 
+    def _watch(self, session: Session) -> AcceptOnClick:
+        session.changed.connect(self._on_session)
+        for layer in (session.points, session.shapes):
+            layer.events.mode.connect(self._on_hand)
+
+        def wanted() -> bool:
+            return bool(self.settings(SessionSettings, "session").accept_on_next_click)
+
+        return AcceptOnClick(session, wanted, lambda: self.attempt(session.commit))
+
+    def _leave(self, image: Image) -> None:
+        """End the session of an image, for another one on it."""
+        if image.unique_id in self._sessions:
+            session, clicks = self._sessions.pop(image.unique_id)
+            session.changed.disconnect(self._on_session)
+            clicks.close()
+            session.close()
+
+    def _follow_preferences(self) -> None:
+        wanted, engine = self.settings(SessionSettings, "session"), self.workshop.engine
+        moves = (engine.source.device, engine.source.precision) != (wanted.device, wanted.precision)
+        if moves:
+            engine.use_device(wanted.device, wanted.precision)
+        session = self.session
+        if session is not None:
+            session.rules = self.settings(CommitRules, "rules")
+            session.refine = wanted.refine
+            if moves:  # answers from elsewhere may differ in the last bits
+                self.attempt(lambda: setattr(session, "model", self.model))
+
+    def _on_preferences(self) -> None:
+        self._follow_preferences()
+        self.changed.emit()
+
     def _on_session(self) -> None:
-        self._sessions = {k: one for k, one in self._sessions.items() if not one.desk.closed}
+        self._sessions = {k: one for k, one in self._sessions.items() if not one[0].desk.closed}
         if self.session is not None and self.session.desk.closed:
             self.session = None
             self.use_any_image()
@@ -283,11 +311,11 @@ class Controller:
 
     def _on_inserted(self, _event: Any) -> None:
         # Not at once: we are told before the viewer itself has taken the layer in.
-        self.runner.later(self._welcome_images)
+        self.runner.later(self._welcome_layers)
 
-    def _welcome_images(self) -> None:
+    def _welcome_layers(self) -> None:
         if self._connections:
-            self.images_changed.emit()
+            self.layers_changed.emit()
             if self.session is None and images_of(self.viewer):
                 self.use_any_image()
 
@@ -295,4 +323,4 @@ class Controller:
         self.changed.emit()
 
     def _on_listed(self, _event: Any) -> None:
-        self.images_changed.emit()
+        self.layers_changed.emit()

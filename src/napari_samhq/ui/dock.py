@@ -1,65 +1,85 @@
-"""The dock widget "SAM-HQ": shows what the controller knows, and passes on what the user wants."""
+"""The dock widget "SAM-HQ": its parts, what they are connected to, and how it all ends."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_samhq.session import State
 from napari_samhq.session.targets import images_of
+from napari_samhq.ui.actions import Actions
 from napari_samhq.ui.controller import Controller
-from napari_samhq.ui.keys import KEYS, bind_keys, unbind_keys
-from napari_samhq.ui.panels import (
-    CANDIDATE_SIZE,
-    ObjectPanel,
-    SourcePanel,
-    StatusPanel,
-    ToolPanel,
-)
-from napari_samhq.ui.thumbnails import names_by_size, thumbnails
+from napari_samhq.ui.everything_panel import EverythingPanel
+from napari_samhq.ui.files import Files
+from napari_samhq.ui.keys import KEYS, KeyRing
+from napari_samhq.ui.object_panel import ObjectPanel
+from napari_samhq.ui.objects import labels_of, targets_of
+from napari_samhq.ui.panels import RecoveryBanner, SourcePanel, StatusPanel, ToolPanel
+from napari_samhq.ui.parts import Section, flat
+from napari_samhq.ui.showing import Showing
+from napari_samhq.ui.side_panels import FilePanel, RefinePanel, SettingsPanel
+from napari_samhq.ui.table import ObjectsPanel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
 
-    from napari_samhq.session import Candidate, Current
     from napari_samhq.session.engine import Engine
+    from napari_samhq.ui.preferences import Preferences
 
 __all__ = ["SamHQDock"]
 
-_WORKABLE = frozenset(State) - {State.NO_IMAGE, State.CANNOT, State.CLOSED}
+_COUNT_AGAIN_MS = 150  # areas are counted once a row of changes is over
+_REBIND_MS = 600  # somebody may still be writing the keys
 
 
 class SamHQDock(QWidget):
-    """Segment the objects of an image by clicks and boxes.
+    """Segment the objects of an image by clicks, boxes and outlines.
 
     Parameters
     ----------
     napari_viewer : napari.Viewer
         The viewer that the widget is docked in.
     engine : Engine, optional
-        What does the work; the real models by default.
+        What does the work; the real models, shared by all docks, by default.
+    preferences : Preferences, optional
+        What the user prefers; as napari keeps it by default.
     """
 
-    def __init__(self, napari_viewer: ViewerModel, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        napari_viewer: ViewerModel,
+        engine: Engine | None = None,
+        preferences: Preferences | None = None,
+    ) -> None:
         super().__init__()
-        self.controller = Controller(napari_viewer, engine)
-        self.source, self.tools = SourcePanel(), ToolPanel()
+        self.controller = Controller(napari_viewer, engine, preferences)
+        self.commands = Actions(self.controller)
+        self.recovery, self.source, self.tools = RecoveryBanner(), SourcePanel(), ToolPanel()
         self.object, self.status = ObjectPanel(), StatusPanel()
-        self._shown: tuple[Any, ...] = ()
+        self.objects, self.refine = ObjectsPanel(self.controller.color_of), RefinePanel()
+        self.everything = EverythingPanel()
+        self.settings, self.files = SettingsPanel(), FilePanel()
+        self.sections = self._make_sections()
         self._was_docked = False
-        self._state = State.NO_IMAGE
         self._lay_out()
-        self._connect()
-        actions = {key.action: self._action(key.action) for key in KEYS}
-        self._keys = bind_keys(napari_viewer, actions)
+        self._showing = Showing(self)
+        self.storage = Files(self.controller, self.recovery, self)
+        self._keys = KeyRing(napari_viewer, {key.action: self._do(key.action) for key in KEYS})
+        self._counting = self._timer(_COUNT_AGAIN_MS, self._showing.objects)
+        self._looking = self._timer(0, self.storage.look)
+        self._rebinding = self._timer(_REBIND_MS, self._bind_keys)
+        self._connect_panels()
+        self._connect_controller()
         #: Ends all that runs. Happens by itself when the widget or the viewer is closed.
         self.shut_down = partial(_shut_down, self.controller, self._keys)
         self.destroyed.connect(self.shut_down)  # holds no reference to this widget
-        self._show_images()
-        self._show_models()
+        self._bind_keys()
+        self._showing.layers()
+        self._showing.models()
         self._show()
 
     def event(self, event: QEvent | None) -> bool:
@@ -71,122 +91,139 @@ class SamHQDock(QWidget):
                 self.shut_down()
         return super().event(event)
 
+    # ------------------------------------------------------------------------------------ building
+
+    def _make_sections(self) -> dict[str, Section]:
+        sections = {
+            "objects": Section("Objects", self.objects, "All objects: go there, edit, delete."),
+            "refine": Section(
+                "From a Labels layer", self.refine, "Better outlines for objects that exist."
+            ),
+            "everything": Section(
+                "Everything", self.everything, "All objects of the image at once."
+            ),
+            "settings": Section(
+                "Output and settings", self.settings, "Where objects go, and by which rules."
+            ),
+        }
+        for name, section in sections.items():
+            section.set_open(self.controller.preferences.get("dock", f"{name}_open", False))
+        return sections
+
     def _lay_out(self) -> None:
         column = QVBoxLayout()
         column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(16)
-        for panel in (self.source, self.tools, self.object, self.status):
-            column.addWidget(panel, 1 if panel is self.status else 0)
+        column.setSpacing(10)
+        parts = [self.recovery, self.source, self.tools, self.object]
+        for panel in (*parts, *self.sections.values(), self.files):
+            column.addWidget(panel)
+        column.addStretch(1)
         inside = QWidget()
         inside.setLayout(column)
         scroll = QScrollArea()  # small windows and large fonts
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setWidget(inside)
-        outside = QVBoxLayout(self)
-        outside.setContentsMargins(0, 0, 0, 0)
-        outside.addWidget(scroll)
+        outside = flat(QVBoxLayout(self))
+        outside.addWidget(scroll, 1)
+        line = QFrame()
+        line.setFrameShape(QFrame.Shape.HLine)
+        outside.addWidget(line)
+        self.status.setContentsMargins(6, 2, 6, 6)
+        outside.addWidget(self.status)  # always seen, however far the rest is scrolled
         self.setMinimumWidth(300)
 
-    def _connect(self) -> None:
-        controller = self.controller
-        controller.changed.connect(self._show)
-        controller.images_changed.connect(self._show_images)
+    def _timer(self, milliseconds: int, action: Callable[[], None]) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(action)
+        return timer
+
+    # ---------------------------------------------------------------------------------- connecting
+
+    def _connect_panels(self) -> None:
+        controller, commands = self.controller, self.commands
         self.source.image_chosen.connect(
             lambda index: controller.use_image(images_of(controller.viewer)[index])
         )
         self.source.model_chosen.connect(controller.use_model)
         self.tools.tool_chosen.connect(controller.use_tool)
         self.tools.polarity_chosen.connect(controller.use_polarity)
-        self.object.wanted.connect(controller.act)
-        self.object.candidates.chosen.connect(self._choose)
-        self.status.fetch_wanted.connect(self._action("fetch"))
-        self.status.cancel_wanted.connect(self._action("cancel"))
+        self.object.wanted.connect(lambda action: self._do(action)())
+        self.object.candidates.chosen.connect(commands.choose)
+        self.object.outline.output_chosen.connect(commands.choose_output)
+        self.object.outline.threshold_chosen.connect(commands.choose_threshold)
+        self.object.outline.difference_wanted.connect(commands.show_difference)
+        self.objects.visited.connect(commands.visit)
+        self.objects.reopen_wanted.connect(commands.reopen)
+        self.objects.delete_wanted.connect(commands.delete)
+        self.refine.wanted.connect(
+            lambda index: commands.refine(labels_of(controller.viewer, controller.session)[index])
+        )
+        self.everything.wanted.connect(commands.segment_everything)
+        self.settings.target_chosen.connect(self._use_target)
+        self.settings.preview_wanted.connect(self._showing.preview)
+        self.status.fetch_wanted.connect(self._do("fetch"))
+        self.status.cancel_wanted.connect(self._do("cancel"))
+        self.files.save_wanted.connect(self.storage.save)
+        self.files.open_wanted.connect(self.storage.open)
+        for name, section in self.sections.items():
+            section.toggled.connect(partial(self._remember_section, name))
+        for group, edited in (
+            ("rules", self.settings.rule_edited),
+            ("session", self.settings.session_edited),
+        ):
+            edited.connect(partial(controller.preferences.put, group))
 
-    def _action(self, name: str) -> Any:
-        return lambda: self.controller.act(name)
-
-    def _choose(self, index: int) -> None:
-        session = self.controller.session
-        if session is not None:
-            self.controller.attempt(lambda: session.choose(index))
-            self._show()
-
-    def _show_images(self) -> None:
-        images = images_of(self.controller.viewer)
-        session = self.controller.session
-        ids = [image.unique_id for image in images]
-        here = session.image.unique_id if session is not None else None
-        current = ids.index(here) if here in ids else -1
-        self.source.show_images([image.name for image in images], current)
-
-    def _show_models(self) -> None:
+    def _connect_controller(self) -> None:
         controller = self.controller
-        infos = controller.engine.source.list()
-        self.source.show_models(infos, controller.model)
+        controller.changed.connect(self._show)
+        controller.layers_changed.connect(self._showing.layers)
+        controller.preferences.listen("shortcuts", self._rebinding.start)
+
+    def _do(self, action: str) -> Callable[[], None]:
+        """Make what a key or button calls."""
+        in_table = {
+            "go_next": lambda: self._step(1),
+            "go_previous": lambda: self._step(-1),
+            "reopen": lambda: self.commands.reopen(self.objects.chosen),
+            "save": self.storage.save,
+        }
+        return in_table.get(action, lambda: self.commands.act(action))
+
+    def _use_target(self, index: int) -> None:
+        layers = targets_of(self.controller.viewer, self.controller.session)
+        self.commands.use_labels(layers[index] if index < len(layers) else None)
+        self._showing.layers()
+
+    def _step(self, by: int) -> None:
+        if not self.commands.step(by):
+            self._showing.objects()
+            self.objects.step(by)
+
+    def _remember_section(self, name: str, is_open: bool) -> None:
+        self.controller.preferences.put("dock", f"{name}_open", is_open)
+        self._show()
+
+    def _bind_keys(self) -> None:
+        preferences = self.controller.preferences
+        self._keys.bind({k.action: preferences.get("shortcuts", k.action, k.keys) for k in KEYS})
+        for panel in (self.tools, self.object, self.files):
+            panel.show_keys(self._keys.written)
+        if self._keys.problems:
+            self.controller.say(" ".join(self._keys.problems))
 
     def _show(self) -> None:
         """Bring everything up to date."""
-        controller = self.controller
-        status, current = controller.status, controller.current
-        if self._state is State.FETCHING and status.state is not State.FETCHING:
-            self._show_models()  # one more of them is here now
-        self._state = status.state
-        candidates = controller.candidates
-        fetch = self._fetch_text() if status.state is State.MUST_FETCH else ""
-        self.status.show_status(status, fetch)
-        self.source.show_model(controller.model)
-        self.tools.show_choice(controller.tool_in_hand, controller.positive)
-        workable = controller.session is not None and status.state in _WORKABLE
-        self.tools.setEnabled(workable)
-        self._show_object(current)
-        self._show_candidates(candidates)
-        drawn = current is not None and bool(current.drawn)
-        self.object.allow(
-            {
-                "accept": bool(candidates) or status.state is State.PREDICTING,
-                "reject": drawn or (current is not None and current.reopened),
-                "clear": drawn,
-                "next_object": drawn,
-                "undo": current is not None and current.can_undo and workable,
-                "redo": current is not None and current.can_redo and workable,
-            }
-        )
-
-    def _fetch_text(self) -> str:
-        controller = self.controller
-        info = controller.engine.source.info(controller.model)
-        return "" if info is None else f"Fetch {info.name} ({info.megabytes:.0f} MB)"
-
-    def _show_object(self, current: Current | None) -> None:
-        session = self.controller.session
-        if current is None or session is None or not current.label_id:
-            self.object.show_object("No object yet", None)
-            return
-        what = "editing" if current.reopened else "new"
-        color = session.labels.get_color(current.label_id)
-        self.object.show_object(f"Object {current.label_id}, {what}", color)
-
-    def _show_candidates(self, candidates: tuple[Candidate, ...]) -> None:
-        panel, session = self.object.candidates, self.controller.session
-        # Pictures take a moment to draw, so not again for each tick of a progress bar.
-        shown = tuple((id(one.mask), one.chosen) for one in candidates)
-        if shown == self._shown:
-            return
-        self._shown = shown
-        if not candidates or session is None:
-            panel.show_candidates([], [], [], -1)
-            return
-        making = session.desk.making
-        plane = making.plane()
-        pictures = thumbnails(making.view(plane), candidates, making.color(plane), CANDIDATE_SIZE)
-        chosen = [candidate.chosen for candidate in candidates].index(True)
-        scores = [candidate.score for candidate in candidates]
-        panel.show_candidates(pictures, names_by_size(candidates), scores, chosen)
+        self._showing.all()
+        self._counting.start()
+        self._looking.start()
 
 
-def _shut_down(controller: Controller, keys: list[str], *_: object) -> None:
+def _shut_down(controller: Controller, keys: KeyRing, *_: Any) -> None:
     controller.changed.disconnect()
-    controller.images_changed.disconnect()
-    unbind_keys(controller.viewer, keys)
+    controller.layers_changed.disconnect()
+    keys.unbind()
     controller.close()

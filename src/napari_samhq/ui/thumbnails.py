@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_samhq.core.masks import CroppedMask
     from napari_samhq.session import Candidate
     from napari_samhq.session.views import PlaneView
 
@@ -34,7 +35,7 @@ def thumbnails(
     view : PlaneView
         The plane of the image.
     candidates : sequence of Candidate
-        The masks, all over the same region.
+        The masks.
     color : sequence of floats
         Red, green, blue from 0 to 1, for the masks.
     size : tuple of two ints
@@ -45,15 +46,13 @@ def thumbnails(
     list of ndarray of shape (height, width, 3), uint8
         One picture for each candidate.
     """
-    region = candidates[0].region
-    together = np.logical_or.reduce([candidate.mask for candidate in candidates])
-    rows, cols = _window(together, size)
-    offset = tuple(part.start or 0 for part in region)
-    background = _pixels(view, rows + offset[0], cols + offset[1])
+    masks = [candidate.cropped for candidate in candidates]
+    rows, cols = _window(masks, view.shape, size)
+    background = _pixels(view, rows, cols)
     tint = np.array(color[:3]) * 255
     pictures = []
-    for candidate in candidates:
-        mask = _sample(candidate.mask, rows, cols)
+    for cropped in masks:
+        mask = _sample(cropped.array(), rows - cropped.top, cols - cropped.left)
         picture = background.astype(float)
         picture[mask] = picture[mask] * (1 - _TINT) + tint * _TINT
         picture[_rim(mask)] = tint
@@ -67,23 +66,26 @@ def names_by_size(candidates: Sequence[Candidate]) -> list[str]:
     Examples
     --------
     >>> from types import SimpleNamespace as Mask
-    >>> names_by_size([Mask(mask=np.ones(n)) for n in (5, 9, 2)])
+    >>> from napari_samhq.core.masks import CroppedMask
+    >>> names_by_size([Mask(cropped=CroppedMask.of(np.ones((2, n)))) for n in (5, 9, 2)])
     ['whole', 'group', 'part']
     """
     if len(candidates) != 3:
         return ["mask"] * len(candidates)
-    order = np.argsort([candidate.mask.sum() for candidate in candidates], kind="stable")
+    order = np.argsort([one.cropped.array().sum() for one in candidates], kind="stable")
     names = dict(zip(order.tolist(), ("part", "whole", "group"), strict=True))
     return [names[index] for index in range(3)]
 
 
 def _window(
-    mask: NDArray[np.bool_], size: tuple[int, int]
+    masks: Sequence[CroppedMask], shape: tuple[int, int], size: tuple[int, int]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pick the rows and columns to show: around the mask, in the picture's proportions."""
-    where = np.argwhere(mask)
+    """Pick the rows and columns to show: around the masks, in the picture's proportions."""
+    where = np.concatenate(
+        [np.argwhere(one.array()) + np.array([one.top, one.left]) for one in masks]
+    )
     if not len(where):
-        where = np.argwhere(np.ones_like(mask))
+        where = np.array([[0, 0], [shape[0] - 1, shape[1] - 1]])
     # Nearly all of the mask: a speck far away should not make the object small.
     low, last = np.quantile(where, (_SPECKS, 1 - _SPECKS), axis=0)
     high = last + 1

@@ -1,0 +1,213 @@
+"""What the buttons and keys of the dock do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_samhq.errors import LayerError
+from napari_samhq.session import State
+from napari_samhq.session.everything import Everything
+from napari_samhq.session.labels import new_labels
+from napari_samhq.ui.objects import go_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Labels
+
+    from napari_samhq.core.journal import Output
+    from napari_samhq.core.planes import Plane
+    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.session import Session
+    from napari_samhq.session.everything import Region
+    from napari_samhq.ui.controller import Controller
+
+__all__ = ["Actions"]
+
+_OUTPUTS: tuple[Output, ...] = ("sam", "sam+hq", "hq")
+
+
+class Actions:
+    """The actions behind buttons and keys, by the names in the table of keys.
+
+    Parameters
+    ----------
+    controller : Controller
+        Knows the session.
+    """
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._accepted_early: list[tuple[Session, Plane, int]] = []
+        controller.changed.connect(self._accept_what_came)
+
+    def act(self, action: str) -> None:
+        """Do what a button or key stands for; where that does not work, the status says why."""
+        self._do(lambda session: self._table(session)[action]())
+
+    def choose(self, index: int) -> None:
+        """Take another of the masks."""
+        self._do(lambda session: session.choose(index))
+
+    def choose_output(self, output: Output) -> None:
+        """Have the mask made by SAM, by HQ, or by both."""
+        self._do(lambda session: session.choose_output(output))
+
+    def choose_threshold(self, threshold: float) -> None:
+        """Move the border of the mask."""
+        self._do(lambda session: session.choose_threshold(threshold))
+
+    def show_difference(self, shows: bool) -> None:
+        """Show where HQ changes the mask of SAM, or stop showing it."""
+        self._do(lambda session: self._show_difference(session, shows))
+
+    def step(self, by: int) -> bool:
+        """Go to the next object of those that wait; False where there are not several."""
+        session = self._controller.session
+        if session is None or self._controller.waiting < 2:
+            return False
+        drafts = session.drafts
+        places = [place for place, draft in enumerate(drafts) if draft.active]
+        place = places[0] if places else (-1 if by > 0 else 0)
+        self._do(lambda session: session.activate(drafts[(place + by) % len(drafts)].label_id))
+        return True
+
+    def refine(self, labels: Labels) -> None:
+        """Take the objects of a labels layer as rough masks, and find better outlines."""
+        self._do(lambda session: session.add_labels(labels))
+
+    def segment_everything(self, settings: AutomaticSettings, region: Region) -> None:
+        """Find all objects of the plane on the screen, or of a part of it."""
+        self._do(lambda session: Everything(session.desk).run(settings, region, wait=False))
+
+    def use_labels(self, labels: Labels | None) -> None:
+        """Have objects go into another labels layer; None for a new one."""
+
+        def use(session: Session) -> None:
+            layer = new_labels(session.image) if labels is None else labels
+            if layer.unique_id != session.labels.unique_id:
+                self._controller.use_image(session.image, layer)
+
+        self._do(use)
+
+    def visit(self, label_id: int) -> None:
+        """Go to an object."""
+        self._do(lambda session: go_to(self._controller.viewer, session, label_id))
+
+    def reopen(self, label_id: int | None) -> None:
+        """Take an object up again; None where none was chosen."""
+        if label_id is None:
+            self._controller.say("Choose an object in the table first.")
+            return
+
+        def reopen(session: Session) -> None:
+            session.reopen(label_id)
+            self._controller.use_tool("point")
+
+        self._do(reopen)
+
+    def delete(self, label_id: int) -> None:
+        """Take an object out of the labels."""
+        self._do(lambda session: session.delete(label_id))
+
+    def _do(self, action: Callable[[Session], Any]) -> None:
+        session = self._controller.session
+        if session is not None:
+            self._controller.attempt(lambda: action(session))
+        self._controller.changed.emit()
+
+    def _table(self, session: Session) -> dict[str, Callable[[], Any]]:
+        controller = self._controller
+        tools = {
+            f"use_{name}": lambda name=name: controller.use_tool(name)
+            for name in ("point", "box", "polygon", "scribble")
+        }
+        return tools | {
+            "accept": self._accept,
+            "accept_all": lambda: self._accept_all(session),
+            "reject": self._finish(session.reject),
+            "reject_all": self._finish(session.reject_all),
+            "next_object": self._finish(session.next_object),
+            "undo": session.undo,
+            "redo": session.redo,
+            "flip_polarity": lambda: controller.use_polarity(not controller.positive),
+            "next_candidate": lambda: self._step_candidate(1),
+            "previous_candidate": lambda: self._step_candidate(-1),
+            "next_output": lambda: self._step_output(session),
+            "show_difference": lambda: self._show_difference(session, not session.shows_difference),
+            "fetch": session.desk.fetch,
+            "cancel": controller.runner.cancel,
+        }
+
+    def _accept(self) -> None:
+        controller = self._controller
+        session, current = controller.session, controller.current
+        if session is None or current is None:
+            return
+        if current.predicted:
+            self._finish(session.commit)()
+        elif session.status.state is State.PREDICTING and current.drawn.says_where:
+            # A click that follows at once belongs to the next object; nobody waits for the mask.
+            self._accepted_early.append((session, session.desk.plane(), current.label_id))
+            self._finish(lambda: session.activate(None))()
+        elif not current.drawn and current.waiting:
+            controller.say("Several objects wait. Accept all, or go to one of them by ›.")
+        elif current.drawn.says_where:
+            controller.say("The mask is not there yet. Accept it when you see it.")
+        else:
+            controller.say("Nothing to accept yet. Click an object, or draw a box around it.")
+
+    def _accept_what_came(self) -> None:
+        """Accept masks that were accepted before they were there."""
+        waiting, self._accepted_early = self._accepted_early, []
+        for session, plane, label_id in waiting:
+            if session.desk.closed:
+                continue
+            making = session.desk.making
+            draft = making.drafts(plane).get(label_id)
+            if draft is None:  # rejected or undone since
+                continue
+            shown = session is self._controller.session and _plane_of(session) == plane
+            if shown and making.fresh(plane, draft) is not None:
+                self._controller.attempt(lambda: session.commit(label_id))  # noqa: B023  # at once
+            else:
+                self._accepted_early.append((session, plane, label_id))
+
+    def _accept_all(self, session: Session) -> None:
+        missing = [one for one in session.drafts if one.score is None and one.drawn.says_where]
+        if missing:  # never wait for them here: there may be thousands
+            session.desk.making.asker.resume()
+            session.desk.refresh()
+            self._controller.say(f"{len(missing)} masks are not there yet. Accept them soon.")
+        else:
+            self._finish(session.commit_all)()
+
+    def _finish(self, action: Callable[[], Any]) -> Callable[[], None]:
+        """Let the next object begin with a point on it, whatever the last point was."""
+
+        def finish() -> None:
+            action()
+            self._controller.use_polarity(True)
+
+        return finish
+
+    def _step_output(self, session: Session) -> None:
+        here = _OUTPUTS.index(session.current.choice.output)
+        session.choose_output(_OUTPUTS[(here + 1) % len(_OUTPUTS)])
+
+    def _show_difference(self, session: Session, shows: bool) -> None:
+        session.shows_difference = shows
+
+    def _step_candidate(self, step: int) -> None:
+        session = self._controller.session
+        chosen = [candidate.chosen for candidate in self._controller.candidates]
+        if session is not None and any(chosen):
+            session.choose((chosen.index(True) + step) % len(chosen))
+
+
+def _plane_of(session: Session) -> Plane | None:
+    """Tell the plane that is looked at; None where there is none, as in a 3-D display."""
+    try:
+        return session.desk.making.plane()
+    except LayerError:
+        return None

@@ -1,0 +1,93 @@
+"""A form for any class of settings: one control for each, with its name, help and bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QLineEdit, QSpinBox, QWidget
+
+from napari_samhq.ui.parts import Combo, explain, flat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_samhq.settings import Setting, Settings
+
+__all__ = ["Form"]
+
+_MOST = 2**31 - 1
+
+
+class Form(QWidget):
+    """Controls for some settings.
+
+    Parameters
+    ----------
+    kind : type
+        The class of settings.
+    names : iterable of str, optional
+        Which of them, and in which order; all when left out.
+    """
+
+    edited = Signal(str, object)
+
+    def __init__(self, kind: type[Settings], names: Iterable[str] | None = None) -> None:
+        super().__init__()
+        described = {one.name: one for one in kind.described()}
+        self.settings = [described[name] for name in (described if names is None else names)]
+        self.controls: dict[str, Any] = {}
+        grid = flat(QGridLayout(self))
+        grid.setColumnStretch(1, 1)
+        for row, one in enumerate(self.settings):
+            control = self.controls[one.name] = self._control(one)
+            explain(control, one.title, one.help)
+            if one.kind is bool:
+                grid.addWidget(control, row, 0, 1, 2)
+            else:
+                label = QLabel(one.title)
+                label.setWordWrap(True)
+                label.setBuddy(control)
+                label.setToolTip(one.help)
+                grid.addWidget(label, row, 0)
+                grid.addWidget(control, row, 1)
+            self._show(one, one.default)
+
+    def show_values(self, values: Settings) -> None:
+        """Show these settings, without saying that they were edited."""
+        for one in self.settings:
+            control = self.controls[one.name]
+            blocked = control.blockSignals(True)
+            self._show(one, getattr(values, one.name))
+            control.blockSignals(blocked)
+
+    def _control(self, one: Setting) -> QWidget:
+        if one.kind is bool:
+            check = QCheckBox(one.title)
+            check.toggled.connect(lambda value: self.edited.emit(one.name, value))
+            return check
+        if one.choices:
+            combo = Combo(one.title, one.help)
+            combo.addItems(list(one.choices))
+            combo.activated.connect(lambda index: self.edited.emit(one.name, one.choices[index]))
+            return combo
+        if one.kind is int:
+            spin = QSpinBox()
+            spin.setRange(int(one.low or 0), _MOST if one.high is None else int(one.high))
+            spin.setKeyboardTracking(False)  # a number is meant once it is written to its end
+            spin.valueChanged.connect(lambda value: self.edited.emit(one.name, value))
+            return spin
+        line = QLineEdit()
+        line.editingFinished.connect(lambda: self.edited.emit(one.name, line.text()))
+        return line
+
+    def _show(self, one: Setting, value: Any) -> None:
+        control = self.controls[one.name]
+        if one.kind is bool:
+            control.setChecked(value)
+        elif one.choices:
+            control.setCurrentIndex(one.choices.index(value))
+        elif one.kind is int:
+            control.setValue(value)
+        else:
+            control.setText(str(value))

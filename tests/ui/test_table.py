@@ -1,0 +1,124 @@
+"""The table of objects, without a session."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QAbstractItemModelTester, QTest
+
+from napari_samhq.ui.table import ObjectRow, ObjectsModel, ObjectsPanel
+
+ROWS = [
+    ObjectRow(1, 0.9, 40, (0,)),
+    ObjectRow(2, math.nan, 30, (1,)),
+    ObjectRow(3, 0.5, 70, (0,)),
+    ObjectRow(10, 0.7, 5, (2,)),
+]
+
+
+@pytest.fixture
+def panel(qtbot) -> ObjectsPanel:
+    panel = ObjectsPanel(lambda label_id: (1.0, 0.0, 0.0, 1.0))
+    qtbot.addWidget(panel)
+    panel.show()
+    return panel
+
+
+@pytest.mark.parametrize(
+    ("column", "backwards", "ids"),
+    [
+        (0, False, [1, 2, 3, 10]),
+        (0, True, [10, 3, 2, 1]),
+        (1, False, [3, 10, 1, 2]),
+        (1, True, [1, 10, 3, 2]),  # what has no score is never the best
+        (2, False, [10, 2, 1, 3]),
+        (4, False, [1, 3, 2, 10]),
+    ],
+)
+def test_sorting(qtbot, column, backwards, ids):
+    model = ObjectsModel(lambda label_id: None)
+    QAbstractItemModelTester(model)
+    model.show(ROWS)
+    order = Qt.SortOrder.DescendingOrder if backwards else Qt.SortOrder.AscendingOrder
+    model.sort(column, order)
+    assert model.ids == ids
+    model.show([*ROWS, ObjectRow(11, 0.6, 50, (0,))])
+    assert [i for i in model.ids if i != 11] == ids
+
+
+def test_texts_and_units(panel):
+    panel.show_rows(ROWS, 0.25, "µm")
+    model, table = panel.model, panel.table
+    texts = [[model.data(model.index(r, c)) for c in range(5)] for r in range(2)]
+    assert texts == [["1", "0.90", "40", "10", "0"], ["2", "by hand", "30", "7.5", "1"]]
+    assert model.headerData(3, Qt.Orientation.Horizontal) == "Area µm²"
+    assert not table.isColumnHidden(3)
+    panel.show_rows([ObjectRow(1, 0.9, 40)])
+    assert table.isColumnHidden(3)
+    assert table.isColumnHidden(4)
+
+
+def test_going_through_the_objects(panel):
+    visited = []
+    panel.visited.connect(visited.append)
+    panel.show_rows(ROWS)
+    panel.step(1)
+    panel.step(1)
+    panel.step(-1)
+    panel.step(-1)
+    assert visited == [1, 2, 1, 10]
+    panel.go_to_worst()
+    panel.step(1)
+    assert visited[4:] == [3, 10]
+    assert panel.chosen == 10
+
+
+def test_what_is_selected_stays_selected_and_nobody_is_sent_there_again(panel):
+    panel.show_rows(ROWS)
+    panel.choose(3)
+    visited = []
+    panel.visited.connect(visited.append)
+    panel.show_rows([ObjectRow(0, 0.1, 3), *ROWS])
+    assert panel.chosen == 3
+    panel.table.sortByColumn(2, Qt.SortOrder.DescendingOrder)
+    assert panel.chosen == 3
+    panel.show_rows(ROWS[:2])
+    assert panel.chosen is None
+    assert not panel.edit.isEnabled()
+    assert visited == []
+
+
+def test_keys_and_clicks(panel):
+    asked = []
+    panel.reopen_wanted.connect(lambda label_id: asked.append(("edit", label_id)))
+    panel.delete_wanted.connect(lambda label_id: asked.append(("delete", label_id)))
+    panel.visited.connect(lambda label_id: asked.append(("go", label_id)))
+    panel.show_rows(ROWS)
+    place = panel.table.visualRect(panel.model.index(1, 0)).center()
+    QTest.mouseClick(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    QTest.keyClick(panel.table, Qt.Key.Key_Return)
+    QTest.keyClick(panel.table, Qt.Key.Key_Delete)
+    QTest.mouseDClick(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    QTest.mouseClick(panel.delete, Qt.MouseButton.LeftButton)
+    assert asked == [("go", 2), ("edit", 2), ("delete", 2), ("edit", 2), ("delete", 2)]
+
+
+def test_an_empty_table_says_what_will_be_there(panel):
+    assert panel.hint.isVisible()
+    assert not panel.table.isVisible()
+    panel.step(1)
+    panel.go_to_worst()
+    assert panel.chosen is None
+
+
+def test_a_thousand_rows_are_fast(panel):
+    rows = [ObjectRow(i, (i * 37 % 1000) / 1000, i * 91 % 997) for i in range(1, 5001)]
+    start = time.perf_counter()
+    panel.show_rows(rows)
+    panel.table.sortByColumn(1, Qt.SortOrder.AscendingOrder)
+    panel.table.repaint()
+    panel.step(1)
+    assert time.perf_counter() - start < 2.0  # 5,000 rows on a slow machine; a tenth of it here
