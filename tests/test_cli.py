@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from fakes import FakePredictor
 from napari_samhq import checkpoints, errors
 from napari_samhq.cli import app, viewer
+from napari_samhq.core.images import to_rgb8
 from napari_samhq.io.images import read_image
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def test_a_plane_of_a_stack_is_segmented(
     assert refused.exit_code == 1
     assert "--plane 0" in refused.stderr
     assert run(*arguments, "--plane", "2").exit_code == 0
-    np.testing.assert_array_equal(predictor.calls[0][1], stack[2])
+    np.testing.assert_array_equal(predictor.calls[0][1], to_rgb8(stack[2]))
 
 
 def test_a_failure_after_an_earlier_success_keeps_the_earlier_file(
@@ -398,7 +399,8 @@ def test_help_and_lists_need_no_torch(arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_FM_55_the_command_line_works_without_napari_and_qt(
+@pytest.mark.parametrize((), [pytest.param(id="FM-55")])
+def test_the_command_line_works_without_napari_and_qt(
     tiny_network: SamHQModel, image: Path, boxes: Path, tmp_path: Path
 ) -> None:
     tiny_network.save_pretrained(tmp_path / "tiny")
@@ -426,3 +428,116 @@ def test_the_state_of_a_missing_bundled_model_is_told(monkeypatch: pytest.Monkey
     micro = replace(checkpoints.model_info("micro"), cached=False)
     monkeypatch.setattr(checkpoints, "list_models", lambda: [micro])
     assert "missing" in run("models", "list").stdout
+
+
+# ------------------------------------------------------------------------------------- everything
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".tif", ".png", ".npy"])
+def test_everything_is_segmented_into_a_file(image, tmp_path, predictor, suffix):
+    out = tmp_path / f"labels{suffix}"
+    arguments = [
+        "segment",
+        image,
+        "-o",
+        out,
+        "--everything",
+        "--spacing",
+        12,
+        "--set",
+        "overlap=0.4",
+    ]
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    labels = read_image(out)
+    assert labels.shape == (40, 60)
+    summary = json.loads(result.stdout)
+    assert summary["count"] == labels.max() > 5
+    again = run(*arguments)
+    if suffix in (".zarr", ".tif"):  # done already: the same command has nothing to do
+        assert again.exit_code == 0
+        assert f"{labels.max()} objects" in again.stdout
+    else:
+        assert again.exit_code == 1
+        assert "exists" in again.stderr
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-54")])
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--preset", "trees"], "nuclei"),
+        (["--set", "size=3"], "spacing_px"),
+        (["--set", "min_score=high"], "float"),
+        (["--set", "min_score=7"], "at most 1"),
+        (["--tile", "3"], "at least 16"),
+        (["--points", "points.csv"], "two of them"),
+    ],
+)
+def test_wrong_wishes_for_everything_are_wrong_usage(image, tmp_path, predictor, wrong, told):
+    result = run("segment", image, "-o", tmp_path / "labels.tif", "--everything", *wrong)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert not predictor.calls
+
+
+# -------------------------------------------------------------------------------------- replay
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A session on a stack of two planes beside it, with an object in the second."""
+    from napari.components import ViewerModel
+
+    from napari_samhq.session.engine import Engine, ModelSource
+    from napari_samhq.session.session import Session
+
+    fake = FakePredictor(name="micro")
+    loaded = SimpleNamespace(info=SimpleNamespace(name="micro"), device="cpu")
+    monkeypatch.setattr("napari_samhq.cli.replay.load", lambda *_: loaded)
+    monkeypatch.setattr("napari_samhq.inference.Predictor", lambda _: fake)
+    stack = np.random.default_rng(0).integers(0, 255, (2, 40, 60), dtype=np.uint8)
+    np.save(tmp_path / "stack.npy", stack)
+    view = ViewerModel()
+    view.add_image(stack)
+    view.dims.set_point(0, 1)
+    work = Session(
+        view, view.layers[0], engine=Engine(ModelSource(load=lambda *_: fake, list=list))
+    )
+    work.add_points([[20, 30]])
+    work.commit()
+    np.save(tmp_path / "expected.npy", work.labels.data)
+    path = work.save(tmp_path / "work.samhq.json")
+    work.close()
+    return path
+
+
+@pytest.mark.parametrize("name", ["labels.npy", "labels.tif", "labels.zarr"])
+def test_replay_makes_the_labels_again(session: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    result = run("replay", session, "--image", tmp_path / "stack.npy", "-o", out, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["objects"] == [1]
+    expected = np.load(tmp_path / "expected.npy")
+    for plane in range(2):
+        np.testing.assert_array_equal(read_image(out, plane=[plane]), expected[plane])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--image", "stack.npy", "-o", "labels.jpg"], 2, "--output"),
+        (["--image", "gone.npy", "-o", "labels.npy"], 1, "There is no image"),
+        (["-o", "labels.npy"], 1, "is not beside the session"),
+        (["--image", "stack.npy", "-o", "expected.npy"], 1, "exists already"),
+        (["--image", "stack.npy", "-o", "labels.png"], 1, "2-D array"),
+    ],
+)
+def test_replay_says_what_is_wrong(
+    session: Path, tmp_path: Path, arguments: list[str], status: int, message: str
+) -> None:
+    given = [str(tmp_path / one) if "." in one else one for one in arguments]
+    result = run("replay", session, *given)
+    assert result.exit_code == status
+    assert message in result.stderr
+    assert "Traceback" not in result.output

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from napari_samhq.cli import convert, demo, models, segment
+from napari_samhq.cli import convert, demo, embed, models, replay, segment
 
 __all__ = ["app", "main"]
 
@@ -42,6 +42,8 @@ def _options(
 
 app.command()(demo.demo)
 app.command()(segment.segment)
+app.command()(replay.replay)
+app.command()(embed.embed)
 app.add_typer(models.models, name="models")
 app.command()(convert.convert)
 

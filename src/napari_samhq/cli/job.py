@@ -57,8 +57,8 @@ def segment_prompts(
     ----------
     predictor : SupportsPrediction
         The model to ask.
-    image : array_like of shape (H, W) or (H, W, C)
-        The image.
+    image : array_like of shape (H, W) or (H, W, C), or ImageSource
+        The image. On a large one each prompt is answered in a window.
     prompts : mapping of int to Prompt
         The prompt of each object, by its label id.
 
@@ -78,15 +78,19 @@ def segment_prompts(
         If objects were left out whose points lie outside of the image.
     """
     from napari_samhq.inference.segment import LabelPainter
+    from napari_samhq.inference.windowed import WindowedPredictor
 
     start = time.perf_counter()
-    embedding = predictor.embed(image)
+    windowed = WindowedPredictor(predictor, image)
+    image_shape = windowed.source.shape
+    if windowed.windows.is_small:  # a large image is looked at where prompts are, later
+        windowed.prepare()
     embedded = time.perf_counter()
-    usable = _inside(prompts, embedding.image_shape)
+    usable = _inside(prompts, image_shape)
     ids = list(usable)
-    painter = LabelPainter(embedding.image_shape)
+    painter = LabelPainter(image_shape)
     scores: dict[int, float] = {}
-    answers = predictor.iter_predict(embedding, list(usable.values()))
+    answers = windowed.iter_predict(list(usable.values()))
     for index, prediction in progress_bar(answers, "Objects", total=len(ids), leave=False):
         painter.add(ids[index], prediction)
         scores[ids[index]] = prediction.score
