@@ -1,4 +1,5 @@
 from ._version import __version__
+from .batch.everything import segment_everything
 from .checkpoints.load import LoadedModel, load_model
 from .checkpoints.registry import ModelInfo, list_models
 from .core.prompts import Prompt
@@ -15,11 +16,15 @@ from .errors import (
     PromptError,
     SamHQError,
     SamHQWarning,
+    SettingsError,
+    TilesFailedError,
 )
 from .inference.embedding import ImageEmbedding
 from .inference.prediction import Prediction
 from .inference.predictor import Predictor
 from .inference.segment import segment
+from .session.replay import replay
+from .session.saving import open_session
 from .session.session import Session, annotate
 
 __all__ = [
@@ -42,9 +47,14 @@ __all__ = [
     "SamHQError",
     "SamHQWarning",
     "Session",
+    "SettingsError",
+    "TilesFailedError",
     "__version__",
     "annotate",
     "list_models",
     "load_model",
+    "open_session",
+    "replay",
     "segment",
+    "segment_everything",
 ]

@@ -6,12 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_samhq.ui.dock import SamHQDock
 
-__all__ = ["SamHQDock", "sample_neuron", "sample_nuclei", "sample_tissue"]
+__all__ = [
+    "SamHQDock",
+    "get_session_reader",
+    "sample_neuron",
+    "sample_nuclei",
+    "sample_tissue",
+    "write_session",
+]
 
 _DATA = Path(__file__).parent / "data"
 
@@ -61,6 +70,34 @@ def sample_neuron() -> list[LayerData]:
     (480, 640, 3)
     """
     return [(_read("neuron.jpg"), {"name": "neuron", "rgb": True}, "image")]
+
+
+def get_session_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
+    """Offer to read session files; None for all others.
+
+    Examples
+    --------
+    >>> get_session_reader("cells.json") is None
+    True
+    """
+    paths = [path] if isinstance(path, str) else path
+    if not all(one.lower().endswith(".samhq.json") for one in paths):
+        return None
+    return _read_sessions
+
+
+def _read_sessions(path: str | list[str]) -> list[LayerData]:
+    from napari_samhq.session.layer_files import read_layers
+
+    paths = [path] if isinstance(path, str) else path
+    return [layer for one in paths for layer in read_layers(one)]
+
+
+def write_session(path: str, layers: list[LayerData]) -> list[str]:
+    """Write the session that works on a labels layer, or labels and image as a new one."""
+    from napari_samhq.session.layer_files import write_layers
+
+    return [str(write_layers(path, layers))]
 
 
 def _read(name: str) -> NDArray[Any]:
