@@ -14,21 +14,18 @@ from skimage.io import imread
 import napari_samhq as samhq
 
 data = files("napari_samhq") / "data"
-boxes = np.loadtxt(data / "nuclei_boxes.csv", delimiter=",", skiprows=1)
+image = imread(data / "nuclei.png")
+boxes = np.loadtxt(data / "nuclei_boxes.csv", delimiter=",", skiprows=1)[:10]
 
 viewer = ViewerModel()
-viewer.add_image(imread(data / "nuclei.png"), name="nuclei", scale=(0.65, 0.65), units="um")
+# The model sees the contrast that the layer has, so it is set with care.
+limits = np.percentile(image, (0.1, 99.9))
+viewer.add_image(image, name="nuclei", contrast_limits=limits, scale=(0.65, 0.65), units="um")
 session = samhq.annotate(viewer, image="nuclei", model="micro")
 
-for box in boxes[:10]:
-    session.add_box(box)
-    session.predict()  # shows a preview
-    session.commit()  # writes it into session.labels
-
-# The last one again: open it, correct it by a click beside it, and accept.
-session.reopen(10)
-session.add_points([[boxes[9][2], boxes[9][3]]], positive=False)
-session.commit()
+session.add_boxes(boxes)  # an object for each; in image pixels, whatever the scale
+session.predict_all()  # one batch; shows the previews
+session.commit_all()  # writes all of them into session.labels, as one step
 
 labels = session.labels.data
 print(session.objects[["label_id", "score", "area"]].to_string(index=False))
