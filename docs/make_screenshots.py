@@ -10,21 +10,28 @@ from __future__ import annotations
 import argparse
 import csv
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
 from PIL import Image
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QScrollArea
 
 from napari_samhq import load_model
 from napari_samhq._plugin import SamHQDock, sample_nuclei, sample_tissue
+from napari_samhq.errors import DownloadError, OutOfMemoryError
 from napari_samhq.inference.predictor import Predictor
+from napari_samhq.session.autosave import Recoverable
 from napari_samhq.session.engine import Engine, ModelSource
+from napari_samhq.ui.files import offer_of
+from napari_samhq.ui.preferences import Preferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from napari_samhq import LoadedModel
 
 HERE = Path(__file__).parent
 SIZE = (1280, 800)
@@ -33,8 +40,9 @@ SIZE = (1280, 800)
 class Photographer:
     """Opens a window with the dock, waits for it, and takes pictures of it."""
 
-    def __init__(self, theme: str, out: Path, weights: str) -> None:
-        self.theme, self.out = theme, out
+    def __init__(self, theme: str, out: Path, weights: str, only: list[str]) -> None:
+        self.theme, self.out, self.only = theme, out, only
+        self.fault: Exception | None = None  # what the model runs into next
         self.viewer = napari.Viewer(show=False)
         self.viewer.theme = theme
         self.window = self.viewer.window._qt_window
@@ -42,9 +50,17 @@ class Photographer:
         self.window.show()
 
         def load(name: str, report: Callable[[float, float], None]) -> Predictor:
-            return Predictor(load_model(weights if name == "micro" else name, progress=report))
+            if name == "vit_b":  # a slow line, and then none
+                for done in range(0, 140):
+                    report(done * 1e6, 380e6)
+                    time.sleep(0.02)
+                raise DownloadError(
+                    "The model vit_b cannot be fetched: there is no connection. Try again later, "
+                    "or use micro, which is bundled."
+                )
+            return Faulty(load_model(weights if name == "micro" else name, progress=report), self)
 
-        self.dock = SamHQDock(self.viewer, Engine(ModelSource(load=load)))
+        self.dock = SamHQDock(self.viewer, Engine(ModelSource(load=load)), Preferences.forgetful())
         self.viewer.window.add_dock_widget(self.dock, name="SAM-HQ", area="right")
         self.wait(0.5)
 
@@ -60,21 +76,46 @@ class Photographer:
 
     def settle(self) -> None:
         self.wait(0.3)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 900
         while self.dock.controller.status.busy and time.monotonic() < end:
             self.wait(0.1)
         self.wait(0.8)
 
-    def shoot(self, name: str) -> None:
-        self.settle()
+    def shoot(self, name: str, *, settled: bool = True) -> None:
+        if settled:
+            self.settle()
+        if self.only and name not in self.only:
+            return
         pixels = self.viewer.window.screenshot(canvas_only=False, flash=False)
         path = self.out / f"{name}-{self.theme}.png"
         Image.fromarray(smaller(pixels[..., :3])).save(path, optimize=True)
         print(f"{path}  {path.stat().st_size / 1000:.0f} kB  {self.dock.status.sentence.text()}")
 
+    def open_only(self, name: str | None) -> None:
+        """Open one section of the dock, or none."""
+        for one, section in self.dock.sections.items():
+            section.set_open(one == name)
+        self.wait(0.4)
+        if name is not None:  # into sight
+            scroll = self.dock.findChild(QScrollArea)
+            scroll.ensureWidgetVisible(self.dock.sections[name], 0, 0)
+
     def close(self) -> None:
         self.viewer.close()
         self.wait(0.2)
+
+
+class Faulty(Predictor):
+    """The real model, which runs into a fault where a picture of that is wanted."""
+
+    def __init__(self, model: LoadedModel, photographer: Photographer) -> None:
+        super().__init__(model)
+        self._photographer = photographer
+
+    def iter_predict(self, *args, **options):
+        if self._photographer.fault is not None:
+            raise self._photographer.fault
+        return super().iter_predict(*args, **options)
 
 
 def smaller(rgb: np.ndarray) -> np.ndarray:
@@ -85,42 +126,70 @@ def smaller(rgb: np.ndarray) -> np.ndarray:
 
 def tour(photographer: Photographer, boxes: np.ndarray) -> None:
     """Go through the states of the dock as a user would."""
-    viewer, dock, act = photographer.viewer, photographer.dock, photographer.dock.controller.act
+    viewer, dock = photographer.viewer, photographer.dock
+    act, controller = dock.commands.act, dock.controller
     photographer.shoot("no-image")
     data, options, _ = sample_nuclei()[0]
     viewer.add_image(data, **options)
     photographer.shoot("ready")
 
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    first = int(np.argmin(np.abs(centers - [250, 340]).sum(axis=1)))
-    photographer.session.points.add(centers[first])
+    nearest = np.argsort(np.abs(centers - [250, 340]).sum(axis=1))
+    session = photographer.session
+    session.points.add(centers[nearest[0]])
     photographer.shoot("preview")
+    zoom, center = viewer.scene.camera.zoom, viewer.scene.camera.center
+    viewer.scene.camera.zoom, viewer.scene.camera.center = 8 * zoom, (0, *centers[nearest[0]])
+    session.shows_difference = True
+    photographer.shoot("difference")
+    session.shows_difference = False
+    viewer.scene.camera.zoom, viewer.scene.camera.center = zoom, center
     act("accept")
-    for box in np.delete(boxes, first, axis=0)[:40]:
-        photographer.session.add_box(box)
-        photographer.session.commit()
-    second = int(np.argmin(np.abs(centers - [430, 500]).sum(axis=1)))
-    dock.controller.use_tool("box")
-    photographer.session.add_box(boxes[second])
+
+    controller.use_tool("box")
+    session.add_boxes(boxes[nearest[1:21]])
+    photographer.shoot("several")
+    act("accept_all")
+    photographer.settle()
+    photographer.open_only("objects")
+    dock.objects.go_to_worst()
     photographer.shoot("objects")
-    act("reject")
-    dock.controller.use_polarity(False)
-    photographer.session.points.add(centers[second])
-    photographer.shoot("only-background")
-    act("reject")
-    photographer.session.reopen(5)
-    dock.controller.use_polarity(True)
+    photographer.open_only(None)
+    session.reopen(5)
     photographer.shoot("editing")
     act("reject")
-    dock.controller.use_model("vit_b")
-    photographer.shoot("fetch")
-    dock.controller.use_model("micro")
+
+    viewer.reset_view()
+    controller.use_polarity(False)
+    session.points.add(centers[nearest[30]])
+    photographer.shoot("only-background")
+    act("reject")
+    controller.use_polarity(True)
+    photographer.fault = OutOfMemoryError(
+        "There is too little memory on cuda:0 for finding the outline. Close other programs that "
+        "use it, or choose the device 'cpu' under Output and settings."
+    )
+    session.points.add(centers[nearest[31]])
+    photographer.shoot("out-of-memory")
+    photographer.fault = None
+    act("reject")
+
+    photographer.open_only("refine")
+    photographer.shoot("refine")
+    everything(photographer)
+    photographer.open_only("settings")
+    dock.settings.preview.click()
+    photographer.wait(0.3)
+    photographer.dock.findChild(QScrollArea).ensureWidgetVisible(dock.settings.picture, 0, 0)
+    photographer.shoot("settings")
+    photographer.open_only(None)
+    models(photographer)
+    banner(photographer)
     viewer.dims.ndisplay = 3
     photographer.shoot("three-dimensions")
     viewer.dims.ndisplay = 2
     viewer.layers.clear()
     photographer.settle()
-
     data, options, _ = sample_tissue()[0]
     viewer.add_image(data, **options)
     viewer.reset_view()
@@ -129,12 +198,51 @@ def tour(photographer: Photographer, boxes: np.ndarray) -> None:
     photographer.shoot("colour")
 
 
+def everything(photographer: Photographer) -> None:
+    """Find all nuclei, and take them back."""
+    dock = photographer.dock
+    photographer.open_only("everything")
+    dock.everything.presets.setCurrentIndex(dock.everything.presets.findData("nuclei"))
+    dock.everything.segment.click()
+    photographer.wait(2)
+    photographer.shoot("segmenting", settled=False)
+    photographer.shoot("everything")
+    dock.commands.act("undo")
+
+
+def models(photographer: Photographer) -> None:
+    """Show what happens with a model that is not on the computer."""
+    controller, act = photographer.dock.controller, photographer.dock.commands.act
+    controller.use_model("vit_b")
+    photographer.shoot("fetch")
+    act("fetch")
+    photographer.wait(1.5)
+    photographer.shoot("fetching", settled=False)
+    photographer.shoot("offline")
+    act("fetch")
+    photographer.wait(0.5)
+    act("cancel")
+    photographer.shoot("stopped")
+    controller.use_model("micro")
+
+
+def banner(photographer: Photographer) -> None:
+    """Show the offer to bring unfinished work back."""
+    now = datetime.now().astimezone()
+    then = (now - timedelta(days=1)).replace(hour=17, minute=3)
+    found = Recoverable(Path(), "nuclei", "", then.timestamp(), 12, 1, closed=False)
+    photographer.dock.recovery.offer(offer_of(found, now))
+    photographer.shoot("recovery")
+    photographer.dock.recovery.offer("")
+
+
 def main() -> None:
     """Take all pictures, in both themes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=HERE / "images")
     parser.add_argument("--weights", default="micro", help="other weights, to look at them")
     parser.add_argument("--themes", nargs="+", default=["dark", "light"])
+    parser.add_argument("--only", nargs="*", default=[], help="take these pictures, not all")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     import napari_samhq
@@ -143,7 +251,7 @@ def main() -> None:
     with (folder / "nuclei_boxes.csv").open(newline="") as file:
         boxes = np.array(list(csv.reader(file))[1:], dtype=float)
     for theme in options.themes:
-        photographer = Photographer(theme, options.out, options.weights)
+        photographer = Photographer(theme, options.out, options.weights, options.only)
         tour(photographer, boxes)
         photographer.close()
 
