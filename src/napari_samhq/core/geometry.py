@@ -1,12 +1,15 @@
 """Changes of coordinate frame. Everything that turns one kind of coordinate into another is here.
 
-There are four frames:
+There are five frames:
 
 ``rc``
     (row, column) in image pixels, integers on pixel centres. Boxes are min_row, min_col, max_row,
     max_col. All public functions speak it.
 ``xy``
     The same position as (x, y) = (column, row). Boxes are min_x, min_y, max_x, max_y.
+``corner xy``
+    (x, y) with (0, 0) in the outer corner of the first pixel, as drawing programs and the files of
+    COCO, QuPath and ImageJ have it.
 ``model xy``
     (x, y) in the square that the encoder takes: the image resized to fit it, padded on the right
     and at the bottom. As published, a position is multiplied by the ratio of the sizes, and the
@@ -34,8 +37,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Transform",
     "box_around",
+    "corner_xy_to_rc",
     "map_points",
     "model_xy_to_rc",
+    "rc_to_corner_xy",
     "rc_to_model_xy",
     "rc_to_xy",
     "xy_to_rc",
@@ -84,6 +89,28 @@ def xy_to_rc(coordinates_xy: ArrayLike) -> NDArray[np.float64]:
     [1.0, 2.0]
     """
     return rc_to_xy(coordinates_xy)  # swapping twice gives back the original
+
+
+def rc_to_corner_xy(coordinates_rc: ArrayLike) -> NDArray[np.float64]:
+    """Turn points or boxes into x, y from the outer corner of the first pixel.
+
+    Examples
+    --------
+    >>> rc_to_corner_xy([0, 4]).tolist()
+    [4.5, 0.5]
+    """
+    return rc_to_xy(coordinates_rc) + 0.5
+
+
+def corner_xy_to_rc(coordinates_xy: ArrayLike) -> NDArray[np.float64]:
+    """Turn x, y from the outer corner of the first pixel into points or boxes.
+
+    Examples
+    --------
+    >>> corner_xy_to_rc([4.5, 0.5]).tolist()
+    [0.0, 4.0]
+    """
+    return xy_to_rc(coordinates_xy) - 0.5
 
 
 def box_around(points_rc: ArrayLike) -> NDArray[np.float64]:

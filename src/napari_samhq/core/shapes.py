@@ -27,7 +27,7 @@ from napari_samhq.errors import PromptError, SamHQWarning
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["area_of_shape", "points_along", "prompt_from_shape"]
+__all__ = ["area_of_shape", "outline_of_shape", "points_along", "prompt_from_shape"]
 
 _MOST_PATH_POINTS = 8  # more say little, and cost time with each prompt
 _PATH_SPACING_PX = 8.0
@@ -118,10 +118,30 @@ def area_of_shape(
     """
     if shape_type not in ("polygon", "ellipse"):
         return None
-    vertices = np.asarray(vertices_rc, dtype=np.float64)
-    outline = vertices if shape_type == "polygon" else _ellipse(vertices)[0]
-    mask = _filled(outline, image_shape)
+    mask = _filled(outline_of_shape(vertices_rc, shape_type), image_shape)
     return mask if mask.any() else None
+
+
+def outline_of_shape(vertices_rc: ArrayLike, shape_type: str) -> NDArray[np.float64]:
+    """Give the corners of a shape in order; an ellipse becomes a polygon.
+
+    Parameters
+    ----------
+    vertices_rc, shape_type
+        As in :func:`prompt_from_shape`.
+
+    Returns
+    -------
+    ndarray of shape (N, 2), float64
+        Row, column in image pixels.
+
+    Examples
+    --------
+    >>> outline_of_shape([[2, 2], [2, 6], [6, 6], [6, 2]], "ellipse").max(axis=0).tolist()
+    [6.0, 6.0]
+    """
+    vertices = np.asarray(vertices_rc, dtype=np.float64)
+    return _ellipse(vertices)[0] if shape_type == "ellipse" else vertices
 
 
 def points_along(vertices_rc: ArrayLike) -> NDArray[np.float64]:

@@ -6,11 +6,13 @@ pixels from the outer corner of the first pixel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.drawn import Drawn, DrawnShape
+from napari_samhq.core.geometry import corner_xy_to_rc
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.outlines import fill_polygon, outline_of
 from napari_samhq.core.rle import compress_runs, expand_runs, mask_from_runs, runs_of_mask
@@ -19,10 +21,10 @@ from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json
 from napari_samhq.io.objects import FileObject, box_xywh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["CocoImage", "read_coco", "write_coco"]
+__all__ = ["CocoImage", "chosen_image", "read_coco", "read_coco_boxes", "write_coco"]
 
 _LABEL_ID = "label_id"  # ours, beside the keys of the format
 _LARGEST_SIDE_PX = 2**20
@@ -88,7 +90,7 @@ def write_coco(
                 "segmentation": _polygons(one) if polygons else _encoded(one, image.shape),
                 "area": float(one.mask.array().sum()),
                 "bbox": box_xywh(one.mask),
-                "iscrowd": 0,
+                "iscrowd": one.extra.get("iscrowd", 0),
                 _LABEL_ID: one.label_id,
             }
             if one.score is not None:
@@ -128,25 +130,9 @@ def read_coco(path: str | Path) -> list[CocoImage]:
         If the file is none of this format, or something in it makes no sense; the message says
         what. Nothing is guessed.
     """
-    content = as_mapping(read_json(path), f"{path}")
-    categories: dict[int, str] = {}
-    for one in as_list(content.get("categories", []), "categories"):
-        known = as_mapping(one, "a category")
-        categories[as_number(known.get("id"), "id of a category", whole=True)] = str(
-            known.get("name", "")
-        )
-    images: dict[int, tuple[str, tuple[int, int]]] = {}
-    for one in as_list(content.get("images"), "images"):
-        image = as_mapping(one, "an image")
-        number = as_number(image.get("id"), "id of an image", whole=True)
-        shape = _size([image.get("height"), image.get("width")], f"image {number}")
-        images[number] = str(image.get("file_name", "")), shape
+    categories, images, annotations = _contents(path)
     objects: dict[int, list[FileObject]] = {number: [] for number in images}
-    for one in as_list(content.get("annotations"), "annotations"):
-        annotation = as_mapping(one, "an annotation")
-        number = as_number(annotation.get("image_id"), "image_id", whole=True)
-        if number not in images:
-            raise FileError(f"{path}: an annotation belongs to image {number}, which is missing.")
+    for number, annotation in annotations:
         try:
             read = _object(annotation, images[number][1], categories)
         except FileError as error:
@@ -160,12 +146,150 @@ def read_coco(path: str | Path) -> list[CocoImage]:
     ]
 
 
+def read_coco_boxes(path: str | Path, image_name: str | None = None) -> dict[int, Drawn]:
+    """Read the boxes of one image of a COCO file, as prompts.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file as :func:`read_coco` reads it; annotations need no segmentation.
+    image_name : str, optional
+        Which image, see :func:`chosen_image`.
+
+    Returns
+    -------
+    dict of int to Drawn
+        A rectangle for each object, in image pixels, by the label id that :func:`read_coco` gives.
+
+    Raises
+    ------
+    FileError
+        As :func:`read_coco`, or if a box is none.
+    """
+    _, images, annotations = _contents(path)
+    names = [name for name, _ in images.values()]
+    wanted = list(images)[chosen_image(names, image_name, path)]
+    boxes: list[tuple[int, list[float]]] = []
+    for number, annotation in annotations:
+        if number == wanted:
+            where = f"{path}: annotation {annotation.get('id', len(boxes))}"
+            values = [
+                as_number(v, f"{where}: bbox") for v in as_list(annotation.get("bbox"), where)
+            ]
+            if len(values) != 4 or not (values[2] > 0 and values[3] > 0):
+                raise FileError(
+                    f"{where}: its bbox is {values}; needed are x, y, and a width and height "
+                    "above 0."
+                )
+            label_id = as_number(annotation.get(_LABEL_ID, 0), f"{where}: {_LABEL_ID}", whole=True)
+            boxes.append((label_id, values))
+    ids = _distinct([label_id for label_id, _ in boxes])
+    drawn = {}
+    for label_id, (_, (x, y, width, height)) in zip(ids, boxes, strict=True):
+        top, left, bottom, right = corner_xy_to_rc([x, y, x + width, y + height]).tolist()
+        corners = ((top, left), (top, right), (bottom, right), (bottom, left))
+        drawn[label_id] = Drawn(shapes=(DrawnShape("rectangle", corners),))
+    return drawn
+
+
+def chosen_image(names: Sequence[str], wanted: str | None, path: str | Path) -> int:
+    """Find the image that is meant among those of a file.
+
+    Parameters
+    ----------
+    names : sequence of str
+        File names of the images, as the file gives them.
+    wanted : str or None
+        A name or path. Folders do not count where the names themselves are different, and neither
+        do extensions. None means the only image there is.
+    path : str or Path
+        The file, for messages.
+
+    Returns
+    -------
+    int
+        Index into `names`.
+
+    Raises
+    ------
+    FileError
+        If it is not there, or could be several.
+
+    Examples
+    --------
+    >>> chosen_image(["a/cells.tif", "a/nuclei.tif"], "/data/nuclei.png", "boxes.json")
+    1
+    """
+    listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    if wanted is None:
+        if len(names) != 1:
+            raise FileError(
+                f"{path} holds {len(names)} images ({listed or 'none'}). Say which one: give its "
+                "file name (image_name=)."
+            )
+        return 0
+    for part in (str, _file_name, _stem):
+        found = [index for index, name in enumerate(names) if part(name) == part(wanted)]
+        if len(found) == 1:
+            return found[0]
+    raise FileError(
+        f"{path} holds no image {wanted!r}, or several. It holds {listed or 'no image at all'}."
+    )
+
+
+def _file_name(name: str) -> str:
+    return name.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _stem(name: str) -> str:
+    return _file_name(name).split(".", 1)[0]
+
+
+_Images = dict[int, tuple[str, tuple[int, int]]]
+
+
+def _contents(
+    path: str | Path,
+) -> tuple[dict[int, str], _Images, Iterator[tuple[int, dict[str, Any]]]]:
+    """Read names of categories, names and sizes of images, and annotations with their image."""
+    content = as_mapping(read_json(path), f"{path}")
+    categories: dict[int, str] = {}
+    for one in as_list(content.get("categories", []), "categories"):
+        known = as_mapping(one, "a category")
+        categories[as_number(known.get("id"), "id of a category", whole=True)] = str(
+            known.get("name", "")
+        )
+    images: _Images = {}
+    for one in as_list(content.get("images"), "images"):
+        image = as_mapping(one, "an image")
+        number = as_number(image.get("id"), "id of an image", whole=True)
+        if number in images:
+            raise FileError(f"{path}: two images have the id {number}.")
+        shape = _size([image.get("height"), image.get("width")], f"image {number}")
+        images[number] = str(image.get("file_name", "")), shape
+    annotations = as_list(content.get("annotations"), "annotations")
+
+    def iterate() -> Iterator[tuple[int, dict[str, Any]]]:
+        for one in annotations:
+            annotation = as_mapping(one, "an annotation")
+            number = as_number(annotation.get("image_id"), "image_id", whole=True)
+            if number not in images:
+                raise FileError(
+                    f"{path}: an annotation belongs to image {number}, which is missing."
+                )
+            yield number, annotation
+
+    return categories, images, iterate()
+
+
 def _object(
     annotation: Mapping[str, Any], shape: tuple[int, int], categories: Mapping[int, str]
 ) -> FileObject:
     category = categories.get(as_number(annotation.get("category_id"), "category_id", whole=True))
     score = annotation.get("score")
-    known = {"id", "image_id", "category_id", "segmentation", "area", "bbox", "iscrowd", "score"}
+    known = {"id", "image_id", "category_id", "segmentation", "area", "bbox", "score"}
+    if not annotation.get("iscrowd"):
+        known.add("iscrowd")
     return FileObject(
         as_number(annotation.get(_LABEL_ID, 0), _LABEL_ID, whole=True),
         _decoded(annotation.get("segmentation"), shape),
@@ -175,15 +299,15 @@ def _object(
     )
 
 
-def _numbered(objects: Iterable[FileObject]) -> list[FileObject]:
+def _numbered(objects: Sequence[FileObject]) -> list[FileObject]:
     """Give the objects of one image label ids from 1, unless all have one of their own."""
-    from dataclasses import replace
+    ids = _distinct([one.label_id for one in objects])
+    return [replace(one, label_id=number) for number, one in zip(ids, objects, strict=True)]
 
-    listed = list(objects)
-    ids = [one.label_id for one in listed]
-    if all(number > 0 for number in ids) and len(set(ids)) == len(ids):
-        return listed
-    return [replace(one, label_id=number) for number, one in enumerate(listed, start=1)]
+
+def _distinct(ids: Sequence[int]) -> Sequence[int]:
+    good = all(number > 0 for number in ids) and len(set(ids)) == len(ids)
+    return ids if good else range(1, len(ids) + 1)
 
 
 def _encoded(one: FileObject, shape: tuple[int, int]) -> dict[str, Any]:

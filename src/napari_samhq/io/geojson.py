@@ -15,10 +15,10 @@ from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json
 from napari_samhq.io.objects import FileObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["read_geojson", "write_geojson"]
+__all__ = ["category_of", "features_of", "geometry_of", "read_geojson", "write_geojson"]
 
 _LABEL_ID = "label_id"
 _SCORE = "score"
@@ -82,7 +82,7 @@ def read_geojson(path: str | Path, shape: tuple[int, int] | None = None) -> list
     ------
     FileError
         If the file is none of this format, or has a geometry without area: points and lines are
-        prompts, see :func:`~napari_samhq.io.prompt_files.read_prompts`.
+        prompts, see :func:`~napari_samhq.io.geojson_prompts.read_geojson_prompts`.
     """
     objects = []
     for number, feature in enumerate(features_of(path), start=1):
@@ -106,6 +106,11 @@ def features_of(path: str | Path) -> list[dict[str, Any]]:
     content = read_json(path)
     if isinstance(content, dict):
         kind = content.get("type")
+        if content.get("crs") is not None:
+            raise FileError(
+                f"{path} has a coordinate reference system ('crs'), so its coordinates are places "
+                "on a map. Needed are pixels of the image: convert it, and leave 'crs' out."
+            )
         if kind == "Feature":
             content = [content]
         elif kind == "FeatureCollection":
@@ -116,6 +121,25 @@ def features_of(path: str | Path) -> list[dict[str, Any]]:
             )
     listed = as_list(content, f"{path}: features")
     return [as_mapping(one, f"{path}: a feature") for one in listed]
+
+
+def category_of(properties: Mapping[str, Any]) -> str:
+    """Find the class of a feature among its properties; empty where it has none.
+
+    Examples
+    --------
+    >>> category_of({"classification": {"name": "Tumor", "color": [200, 0, 0]}})
+    'Tumor'
+    >>> category_of({"classification": {"names": ["Tumor", "CD3"]}})
+    'Tumor: CD3'
+    """
+    classified = properties.get("classification")
+    if not isinstance(classified, dict):
+        return ""
+    names = classified.get("names")
+    if isinstance(names, list):  # what QuPath calls derived classes
+        return ": ".join(str(name) for name in names)
+    return str(classified.get("name") or "")
 
 
 def geometry_of(feature: dict[str, Any], where: str) -> Any:
@@ -147,15 +171,13 @@ def _check_numbers(values: Any, where: str) -> None:
 def _object(feature: dict[str, Any], mask: Any) -> FileObject:
     properties = as_mapping(feature.get("properties") or {}, "properties")
     measured = as_mapping(properties.get("measurements") or {}, "measurements")
-    classified = properties.get("classification")
-    category = classified.get("name", "") if isinstance(classified, dict) else ""
     label_id, score = measured.get(_LABEL_ID, 0), measured.get(_SCORE)
     known = {"objectType", "name", "classification", "measurements"}
     return FileObject(
         as_number(label_id, _LABEL_ID, whole=True),
         mask,
         name=str(properties.get("name") or ""),
-        category=str(category or ""),
+        category=category_of(properties),
         score=None if score is None else as_number(score, _SCORE),
         extra={k: v for k, v in properties.items() if k not in known},
     )

@@ -1,7 +1,8 @@
-"""Writing label images: TIFF, PNG, npy and OME-Zarr."""
+"""Label images: TIFF and OME-TIFF, PNG, npy and OME-Zarr, with the size of their pixels."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,16 +10,44 @@ import numpy as np
 
 from napari_samhq.errors import FileError, ImageError
 from napari_samhq.io.atomic import replacing
+from napari_samhq.io.calibration import (
+    Calibration,
+    centimetres,
+    ome_unit,
+    read_calibration,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LABEL_SUFFIXES", "check_label_suffix", "write_labels"]
+__all__ = ["LABEL_SUFFIXES", "LabelImage", "check_label_suffix", "read_labels", "write_labels"]
 
 LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".npy", ".zarr")
 """Extensions of the files that :func:`write_labels` writes."""
 
-_CHUNK_PX = 1024
+_IMAGEJ_AXES = frozenset("tzcyx")
+_LARGEST_IMAGEJ_BYTES = 2**32 - 2**25
+
+
+@dataclass(frozen=True, eq=False)
+class LabelImage:
+    """Labels of a file.
+
+    Attributes
+    ----------
+    labels : array of shape (..., H, W), int
+        Read from the file when it is cut, where the format allows that.
+    calibration : Calibration or None
+        Size of the pixels, if the file says it.
+    properties : mapping of int to mapping
+        What the file says of objects, such as their names, by label id.
+    """
+
+    labels: Any
+    calibration: Calibration | None = None
+    properties: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def check_label_suffix(path: str | Path) -> None:
@@ -42,19 +71,33 @@ def check_label_suffix(path: str | Path) -> None:
         )
 
 
-def write_labels(path: str | Path, labels: ArrayLike, *, overwrite: bool = False) -> Path:
+def write_labels(
+    path: str | Path,
+    labels: ArrayLike,
+    *,
+    overwrite: bool = False,
+    pixel_size: float | Sequence[float] | None = None,
+    unit: str | Sequence[str] | None = None,
+    axes: Sequence[str] | None = None,
+    properties: Mapping[int, Mapping[str, Any]] | None = None,
+) -> Path:
     """Write a label image; the extension of the name says how.
 
     Parameters
     ----------
     path : str or Path
-        ``.tif`` or ``.tiff`` (compressed, 16 bits per pixel where they suffice, 32 otherwise),
-        ``.png`` (8 or 16 bits), ``.npy`` (the type of `labels`), or ``.zarr`` (an OME-Zarr 0.5
-        label image, of the type of `labels`).
+        ``.tif`` or ``.tiff`` (compressed, 16 bits per pixel where they suffice, 32 otherwise; with
+        the metadata of ImageJ where they are needed and fit, and of OME in ``.ome.tif`` and
+        elsewhere), ``.png`` (8 or 16 bits), ``.npy`` (the type of `labels`), or ``.zarr`` (an
+        OME-Zarr 0.5 label image with a pyramid, of the type of `labels`).
     labels : array_like of shape (..., H, W), int
         0 where there is nothing, otherwise the label id of the object.
     overwrite : bool
         Whether a file that has this name already may be replaced.
+    pixel_size, unit, axes : optional
+        Size of the pixels, see :meth:`Calibration.of`. TIFF and OME-Zarr keep them.
+    properties : mapping of int to mapping, optional
+        What is known of objects, by label id; plain values. OME-Zarr keeps them.
 
     Returns
     -------
@@ -68,6 +111,8 @@ def write_labels(path: str | Path, labels: ArrayLike, *, overwrite: bool = False
         format has too few bits for the label ids.
     ImageError
         If `labels` is not an array of integers that are 0 or more; 2-D for PNG, else 2-D or more.
+    SettingsError
+        If the size of the pixels makes no sense.
     """
     path = Path(path)
     check_label_suffix(path)
@@ -80,10 +125,58 @@ def write_labels(path: str | Path, labels: ArrayLike, *, overwrite: bool = False
             f"Labels are a 2-D array of integers from 0 on{more}; this one has shape {ids.shape} "
             f"and type {ids.dtype}{', with negative values' if ids.dtype.kind == 'i' else ''}."
         )
-    write = {".png": _write_png, ".npy": _write_npy, ".zarr": _write_ome_zarr}
+    calibration = Calibration.of(ids.ndim, pixel_size, unit, axes)
     with replacing(path, overwrite=overwrite) as temporary:
-        write.get(path.suffix.lower(), _write_tiff)(temporary, ids)
+        if path.suffix.lower() == ".zarr":
+            from napari_samhq.io.ome_zarr import write_label_group
+
+            write_label_group(temporary, ids, calibration, properties or {})
+        elif flat:
+            _write_png(temporary, ids)
+        elif path.suffix.lower() == ".npy":
+            np.save(temporary, ids, allow_pickle=False)
+        else:
+            _write_tiff(temporary, ids, calibration)
     return path
+
+
+def read_labels(path: str | Path) -> LabelImage:
+    """Read a label image of any of the formats that :func:`write_labels` writes.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    LabelImage
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    ImageError
+        If its values are no integers, or it is a colour image.
+    """
+    from napari_samhq.io.images import open_array
+
+    path = Path(path)
+    check_label_suffix(path)
+    labels = open_array(path)
+    dtype = np.dtype(labels.dtype)
+    if dtype.kind not in "iu" or len(labels.shape) < 2:
+        raise ImageError(
+            f"{path} has values of type {dtype} and the shape {tuple(labels.shape)}; labels are "
+            "integers in two axes or more. Open it as an image."
+        )
+    if path.suffix.lower() == ".png" and len(labels.shape) > 2:
+        raise ImageError(f"{path} is a colour picture, no labels. Open it as an image.")
+    properties: Mapping[int, Mapping[str, Any]] = {}
+    if path.is_dir():
+        from napari_samhq.io.ome_zarr import read_properties
+
+        properties = read_properties(path)
+    return LabelImage(labels, read_calibration(path), properties)
 
 
 def _smallest(ids: NDArray[Any], *types: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
@@ -99,53 +192,62 @@ def _smallest(ids: NDArray[Any], *types: type[np.unsignedinteger[Any]]) -> NDArr
     )
 
 
-def _write_tiff(path: Path, ids: NDArray[Any]) -> None:
+def _write_tiff(path: Path, ids: NDArray[Any], calibration: Calibration) -> None:
     import tifffile
 
-    # Deflate is the one compression that every TIFF reader knows and that needs no extra package.
     pixels = _smallest(ids, np.uint16, np.uint32)
+    # Deflate is the one compression that every TIFF reader knows and that needs no extra package.
     # Without being told, the writer takes a last axis of three for colours.
-    tifffile.imwrite(path, pixels, compression="zlib", photometric="minisblack")
+    options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
+    axes = calibration.named_axes
+    fixed = set(axes) <= _IMAGEJ_AXES and len(set(axes)) == len(axes)
+    small = pixels.dtype == np.uint16 and pixels.nbytes <= _LARGEST_IMAGEJ_BYTES
+    is_ome = any(part in path.name.lower() for part in (".ome.tif", ".ome.tiff"))
+    if fixed and is_ome:
+        options |= _ome_options(axes, calibration)
+    elif calibration.known and fixed and small and _in_imagej_order(axes):
+        options |= _imagej_options(axes, calibration)
+    elif calibration.known and fixed:
+        options |= _ome_options(axes, calibration)
+    tifffile.imwrite(path, pixels, **options)
+
+
+def _in_imagej_order(axes: Sequence[str]) -> bool:
+    return list(axes) == [name for name in "tzcyx" if name in axes]
+
+
+def _imagej_options(axes: Sequence[str], calibration: Calibration) -> dict[str, Any]:
+    """Say it as ImageJ does: pixels per unit in the tags, everything else in words."""
+    sizes = dict(zip(axes, calibration.pixel_size, strict=True))
+    units = dict(zip(axes, calibration.units, strict=True))
+    metadata: dict[str, Any] = {"axes": "".join(axes).upper(), "unit": calibration.unit}
+    if "z" in axes and units["z"] == calibration.unit:
+        metadata["spacing"] = sizes["z"]
+    if "t" in axes and units["t"] != "pixel":
+        metadata |= {"finterval": sizes["t"], "tunit": units["t"]}
+    resolution = (1 / sizes["x"], 1 / sizes["y"])
+    return {"imagej": True, "resolution": resolution, "metadata": metadata}
+
+
+def _ome_options(axes: Sequence[str], calibration: Calibration) -> dict[str, Any]:
+    """Say it as OME does, and in the tags for those who know no more than TIFF."""
+    metadata: dict[str, Any] = {"axes": "".join(axes).upper()}
+    names = {"x": "PhysicalSizeX", "y": "PhysicalSizeY", "z": "PhysicalSizeZ", "t": "TimeIncrement"}
+    for axis, size, unit in zip(axes, calibration.pixel_size, calibration.units, strict=True):
+        if axis in names and ome_unit(unit):
+            metadata |= {names[axis]: size, f"{names[axis]}Unit": ome_unit(unit)}
+    options: dict[str, Any] = {"ome": True, "metadata": metadata}
+    pairs = zip(calibration.pixel_size[:-3:-1], calibration.units[:-3:-1], strict=True)
+    lengths = [centimetres(size, unit) for size, unit in pairs]
+    if all(lengths):
+        options |= {
+            "resolution": tuple(1 / length for length in lengths if length),
+            "resolutionunit": "CENTIMETER",
+        }
+    return options
 
 
 def _write_png(path: Path, ids: NDArray[Any]) -> None:
     from PIL import Image
 
     Image.fromarray(_smallest(ids, np.uint8, np.uint16)).save(path)
-
-
-def _write_npy(path: Path, ids: NDArray[Any]) -> None:
-    np.save(path, ids, allow_pickle=False)
-
-
-def _write_ome_zarr(path: Path, ids: NDArray[Any]) -> None:
-    """Write one resolution with the metadata of the specification ngff.openmicroscopy.org/0.5."""
-    import zarr
-
-    # What leading axes are, nobody said; the specification lets axes without a type have any name.
-    axes = (*(f"axis-{axis}" for axis in range(ids.ndim - 2)), "y", "x")
-    group = zarr.create_group(store=path, zarr_format=3)
-    array = group.create_array(
-        "0",
-        shape=ids.shape,
-        dtype=ids.dtype,
-        chunks=(1,) * (ids.ndim - 2) + tuple(min(_CHUNK_PX, n) for n in ids.shape[-2:]),
-        dimension_names=axes,
-    )
-    array[...] = ids
-    scale = {"type": "scale", "scale": [1.0] * ids.ndim}
-    ome: Any = {
-        "version": "0.5",
-        "multiscales": [
-            {
-                "name": path.stem,
-                "axes": [
-                    {"name": name, "type": "space"} if name in "yx" else {"name": name}
-                    for name in axes
-                ],
-                "datasets": [{"path": "0", "coordinateTransformations": [scale]}],
-            }
-        ],
-        "image-label": {"version": "0.5"},
-    }
-    group.attrs["ome"] = ome

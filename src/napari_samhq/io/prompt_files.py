@@ -1,4 +1,4 @@
-"""Reading prompts from CSV files: points, or boxes, in image pixels."""
+"""Reading prompts, in image pixels, from CSV, GeoJSON, COCO and session files."""
 
 from __future__ import annotations
 
@@ -7,20 +7,124 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_samhq.core.geometry import box_around
 from napari_samhq.core.prompts import Prompt
+from napari_samhq.core.shapes import outline_of_shape, points_along
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["read_boxes_csv", "read_points_csv"]
+    from napari_samhq.core.drawn import Drawn
+    from napari_samhq.io.session_document import SavedSession
+
+__all__ = ["PROMPT_SUFFIXES", "read_boxes_csv", "read_drawn", "read_points_csv", "read_prompts"]
+
+PROMPT_SUFFIXES = (".csv", ".geojson", ".json", ".samhq.json")
+"""Ends of the names of files that :func:`read_prompts` reads."""
 
 _BOX = ("min_row", "min_col", "max_row", "max_col")
 _POINT = ("row", "col")
 _POINT_EXTRA = ("object", "label")
 # The names under which napari saves a Points layer of a single plane.
 _SYNONYMS = {"axis-0": "row", "axis-1": "col"}
+
+
+def read_prompts(
+    path: str | Path,
+    image_name: str | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+    plane: Sequence[int] | None = None,
+) -> dict[int, Prompt]:
+    """Read prompts from any file that has some.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.csv`` (points, or boxes if there is a column ``min_row``), ``.geojson`` (points, lines
+        and areas, as QuPath writes them), ``.json`` (COCO: boxes), or ``.samhq.json`` (a session:
+        the prompts of its objects, finished or not).
+    image_name : str, optional
+        Which image, where the file has several (COCO).
+    shape : tuple of two ints, optional
+        Height and width of the image in pixels. With it prompts are cleaned as
+        :meth:`Prompt.cleaned` does, and areas that are no boxes go along as masks; without it
+        they give the box around them.
+    plane : sequence of int, optional
+        Which plane of a stack, where the file has prompts in several (sessions): one index for each
+        axis before the rows.
+
+    Returns
+    -------
+    dict of int to Prompt
+        The prompt of each object, by its label id.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, has no prompt in it, or several images or planes and nothing
+        says which.
+    PromptError
+        If `shape` is given and a prompt is unusable.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> prompts = read_prompts(files("napari_samhq") / "data" / "nuclei_boxes.csv")
+    >>> len(prompts), prompts[1].box.tolist()
+    (97, [0.0, 232.0, 22.0, 261.0])
+    """
+    if Path(path).suffix.lower() == ".csv":
+        prompts = _read_csv(Path(path))
+        return prompts if shape is None else {n: p.cleaned(shape) for n, p in prompts.items()}
+    drawn = read_drawn(path, image_name, plane=plane)
+    if not drawn:
+        raise FileError(f"{path} has no prompt in it. Draw points, boxes or lines, and save again.")
+    if shape is None:
+        return {label_id: _prompt_of(one) for label_id, one in drawn.items()}
+    return {label_id: one.to_prompt(shape) for label_id, one in drawn.items()}
+
+
+def read_drawn(
+    path: str | Path, image_name: str | None = None, *, plane: Sequence[int] | None = None
+) -> dict[int, Drawn]:
+    """Read prompts as they were drawn: points, boxes, lines and polygons.
+
+    Parameters
+    ----------
+    path, image_name, plane
+        As :func:`read_prompts`; CSV files excepted.
+
+    Returns
+    -------
+    dict of int to Drawn
+        By label id, in image pixels. It may be empty.
+
+    Raises
+    ------
+    FileError
+        As :func:`read_prompts`.
+    """
+    name = Path(path).name.lower()
+    if name.endswith(".samhq.json"):
+        from napari_samhq.io.session_files import read_session
+
+        return _drawn_in_session(read_session(path), path, plane)
+    if name.endswith(".geojson"):
+        from napari_samhq.io.geojson_prompts import read_geojson_prompts
+
+        return read_geojson_prompts(path)
+    if name.endswith(".json"):
+        from napari_samhq.io.coco import read_coco_boxes
+
+        return read_coco_boxes(path, image_name)
+    raise FileError(
+        f"{path} is no file of prompts. Prompts are read from {', '.join(PROMPT_SUFFIXES)}."
+    )
 
 
 def read_points_csv(path: str | Path) -> dict[int, Prompt]:
@@ -86,13 +190,15 @@ def read_boxes_csv(path: str | Path) -> dict[int, Prompt]:
     ----------
     path : str or Path
         A CSV file. Its first line may name the columns ``min_row``, ``min_col``, ``max_row`` and
-        ``max_col`` (image pixels, integers on pixel centres); other columns are ignored. Without
-        such a line the columns are these four, in this order.
+        ``max_col`` (image pixels, integers on pixel centres) and ``object`` (whole numbers from 1
+        on, each once); other columns are ignored. Without such a line the columns are these, in
+        this order; the last may be missing. Tables of objects that were written here serve too.
 
     Returns
     -------
     dict of int to Prompt
-        One prompt per box, numbered from 1 in the order of the lines.
+        One prompt per box, by its object; numbered from 1 in the order of the lines where the file
+        has no such column.
 
     Raises
     ------
@@ -107,8 +213,76 @@ def read_boxes_csv(path: str | Path) -> dict[int, Prompt]:
     (97, [0.0, 232.0, 22.0, 261.0])
     """
     path = Path(path)
-    rows = enumerate(_rows(path, _BOX, ()), start=1)
-    return {number: Prompt(box=[row[name] for name in _BOX]) for number, (_, row) in rows}
+    boxes: dict[int, Prompt] = {}
+    for count, (line, row) in enumerate(_rows(path, _BOX, ("object",)), start=1):
+        number = _whole(row["object"], "object", path, line) if "object" in row else count
+        if number < 1 or number in boxes:
+            raise FileError(
+                f"{path}, line {line}: object {number}; objects count from 1, and each has one box."
+            )
+        boxes[number] = Prompt(box=[row[name] for name in _BOX])
+    return boxes
+
+
+def _read_csv(path: Path) -> dict[int, Prompt]:
+    """Tell points from boxes by the names of the columns, or how many there are."""
+    first = next((cells for _, cells in _lines(path)), None)
+    if first is None:
+        raise FileError(f"{path} has no prompt in it. Needed are lines of points or boxes.")
+    names = {cell.lower() for cell in first}
+    if names & set(_BOX):
+        return read_boxes_csv(path)
+    if all(_is_number(cell) for cell in first) and len(first) == len(_BOX):
+        raise FileError(
+            f"{path} has four numbers in a line, which could be boxes, or points with their object "
+            f"and label. Name the columns in the first line: {', '.join(_BOX)}; or "
+            f"{', '.join((*_POINT, *_POINT_EXTRA))}."
+        )
+    return read_points_csv(path)
+
+
+def _prompt_of(drawn: Drawn) -> Prompt:
+    """Make a prompt without knowing the image: points, points along lines, the box around areas."""
+    points = [[(p.row, p.col) for p in drawn.points]]
+    labels = [int(p.positive) for p in drawn.points]
+    box = None
+    for one in drawn.shapes:
+        if one.closed:
+            box = box_around(outline_of_shape(one.vertices, one.kind))
+        else:
+            along = points_along(one.vertices).tolist()
+            points.append(along)
+            labels += [1] * len(along)
+    if drawn.mask and box is None and 1 not in labels:
+        rows, cols = drawn.mask.region
+        box = np.array([rows.start, cols.start, rows.stop, cols.stop]) - 0.5
+    listed = [point for part in points for point in part]
+    return Prompt(listed or None, labels if listed else None, box)
+
+
+def _drawn_in_session(
+    saved: SavedSession, path: str | Path, plane: Sequence[int] | None
+) -> dict[int, Drawn]:
+    placed = [(one.plane, one.label_id, one.drawn) for one in saved.objects]
+    placed += [
+        (where, draft.label_id, draft.drawn)
+        for where, drafts in saved.drafts.items()
+        for draft in drafts
+        if draft.drawn.says_where
+    ]
+    planes = sorted({(where.axes, where.position) for where, _, _ in placed})
+    if plane is not None:
+        planes = [one for one in planes if one[1] == tuple(plane)]
+    if len(planes) > 1:
+        listed = ", ".join(str(position) for _, position in planes[:10])
+        raise FileError(
+            f"{path} has prompts in {len(planes)} planes, at {listed}. Say which one (plane=)."
+        )
+    return {
+        label_id: drawn
+        for where, label_id, drawn in placed
+        if [(where.axes, where.position)] == planes
+    }
 
 
 def _rows(
@@ -165,6 +339,8 @@ def _header(cells: list[str], needed: tuple[str, ...], path: Path, line: int) ->
     if all(_is_number(cell) for cell in cells):
         return None
     names = [_SYNONYMS.get(cell.lower(), cell.lower()) for cell in cells]
+    if "area_px" in names:  # a table of objects, which calls the object by its label id
+        names = ["object" if name == "label" else name for name in names]
     missing = [name for name in needed if name not in names]
     if missing:
         raise FileError(

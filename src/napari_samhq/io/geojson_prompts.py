@@ -1,0 +1,183 @@
+"""Prompts in GeoJSON: points, lines and areas that somebody drew in QuPath, as prompts of objects.
+
+x and y are in pixels from the outer corner of the first pixel, see :mod:`napari_samhq.io.geojson`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
+from napari_samhq.core.geometry import corner_xy_to_rc, rc_to_corner_xy
+from napari_samhq.core.shapes import outline_of_shape
+from napari_samhq.errors import FileError
+from napari_samhq.io.geojson import category_of, features_of, geometry_of
+from napari_samhq.io.json_files import as_mapping, as_number, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["read_geojson_prompts", "write_geojson_prompts"]
+
+_LABEL_ID = "label_id"
+_BACKGROUND = "Background"
+# What people call what they do not want; QuPath itself writes a star after classes to be ignored.
+_BESIDE = frozenset({"background", "negative", "ignore*", "ignore"})
+_CORNERS_OF_A_BOX = 4
+
+
+def read_geojson_prompts(path: str | Path) -> dict[int, Drawn]:
+    """Read points, lines and areas as prompts.
+
+    Parameters
+    ----------
+    path : str or Path
+        A GeoJSON file as :func:`~napari_samhq.io.geojson.read_geojson` reads it. Features with the
+        same measurement ``label_id``, or else the same name, are prompts of one object; every
+        other one is an object of its own. Points of the class Background, Negative or Ignore lie
+        beside their object.
+
+    Returns
+    -------
+    dict of int to Drawn
+        What was drawn for each object, in image pixels. Upright rectangles are boxes, other areas
+        polygons without their holes, lines paths.
+
+    Raises
+    ------
+    FileError
+        If the file is none of this format, or something is not on, or beside, any object.
+    """
+    groups: dict[Any, list[tuple[int, Drawn]]] = {}
+    for number, feature in enumerate(features_of(path), start=1):
+        where = f"{path}: feature {number}"
+        properties = as_mapping(feature.get("properties") or {}, f"{where}: properties")
+        beside = category_of(properties).strip().lower() in _BESIDE
+        drawn = _drawn(geometry_of(feature, where), positive=not beside, where=where)
+        if drawn:
+            label_id, name = _label_id(properties, where), str(properties.get("name") or "")
+            key = ("id", label_id) if label_id else ("name", name) if name else ("number", number)
+            groups.setdefault(key, []).append((number, drawn))
+    return dict(sorted(_numbered(groups, f"{path}")))
+
+
+def write_geojson_prompts(
+    path: str | Path, prompts: Mapping[int, Drawn], *, overwrite: bool = False
+) -> Path:
+    """Write prompts so that :func:`read_geojson_prompts` and QuPath read them.
+
+    Parameters
+    ----------
+    path : str or Path
+    prompts : mapping of int to Drawn
+        What was drawn for each object, by its label id, in image pixels. Rough masks are left out,
+        and ellipses become polygons.
+    overwrite : bool, optional
+        Whether a file of this name may be replaced.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileError
+        If the file cannot be written.
+    """
+    features: list[dict[str, Any]] = []
+    for label_id, drawn in prompts.items():
+        for geometry, positive in _geometries(drawn):
+            properties: dict[str, Any] = {
+                "objectType": "annotation",
+                "name": f"Object {label_id}",
+                "measurements": {_LABEL_ID: int(label_id)},
+            }
+            if not positive:
+                properties["classification"] = {"name": _BACKGROUND}
+            features.append({"type": "Feature", "geometry": geometry, "properties": properties})
+    content = {"type": "FeatureCollection", "features": features}
+    return write_json(path, content, overwrite=overwrite)
+
+
+def _numbered(
+    groups: Mapping[Any, list[tuple[int, Drawn]]], path: str
+) -> Iterator[tuple[int, Drawn]]:
+    """Put what belongs to one object together; those without a label id get the next free one."""
+    taken = {key[1] for key in groups if key[0] == "id"}
+    free = 0
+    for key, parts in groups.items():
+        points = tuple(point for _, one in parts for point in one.points)
+        shapes = tuple(shape for _, one in parts for shape in one.shapes)
+        drawn = Drawn(points, shapes)
+        if not drawn.says_where:
+            raise FileError(
+                f"{path}: feature {parts[0][0]} says what lies beside an object, but nothing says "
+                f"which. Give it the name of its object, and that a point of another class than "
+                f"{_BACKGROUND}."
+            )
+        if key[0] == "id":
+            yield key[1], drawn
+            continue
+        free = next(n for n in range(free + 1, free + len(taken) + 2) if n not in taken)
+        yield free, drawn
+
+
+def _label_id(properties: Mapping[str, Any], where: str) -> int:
+    measured = as_mapping(properties.get("measurements") or {}, f"{where}: measurements")
+    label_id: int = as_number(measured.get(_LABEL_ID, 0), f"{where}: {_LABEL_ID}", whole=True)
+    return max(label_id, 0)
+
+
+def _drawn(geometry: Any, *, positive: bool, where: str) -> Drawn:
+    """Turn a geometry into points and shapes in image pixels."""
+    points: list[DrawnPoint] = []
+    shapes: list[DrawnShape] = []
+    pending = [geometry]
+    while pending:
+        part = pending.pop(0)
+        kind = part.geom_type
+        if part.is_empty:
+            continue
+        if hasattr(part, "geoms"):
+            pending[:0] = list(part.geoms)
+        elif kind == "Point":
+            row, col = corner_xy_to_rc([part.x, part.y]).tolist()
+            points.append(DrawnPoint(row, col, positive))
+        elif not positive:
+            raise FileError(
+                f"{where} is a {kind} that lies beside an object; only points can. Draw points, or "
+                "give it another class."
+            )
+        else:
+            shapes.append(_shape(part))
+    return Drawn(tuple(points), tuple(shapes))
+
+
+def _shape(part: Any) -> DrawnShape:
+    if part.geom_type in ("LineString", "LinearRing"):
+        return DrawnShape("path", _vertices(part.coords))
+    corners = np.asarray(part.exterior.coords)[:-1]
+    upright = len(corners) == _CORNERS_OF_A_BOX and part.equals(part.envelope)
+    return DrawnShape("rectangle" if upright else "polygon", _vertices(corners))
+
+
+def _vertices(coordinates_xy: Any) -> tuple[tuple[float, float], ...]:
+    listed = corner_xy_to_rc(np.asarray(coordinates_xy, dtype=float)).tolist()
+    return tuple((row, col) for row, col in listed)
+
+
+def _geometries(drawn: Drawn) -> Iterator[tuple[dict[str, Any], bool]]:
+    for positive in (True, False):
+        points = [[p.row, p.col] for p in drawn.points if p.positive == positive]
+        if points:
+            listed = rc_to_corner_xy(points).tolist()
+            yield {"type": "MultiPoint", "coordinates": listed}, positive
+    for shape in drawn.shapes:
+        ring = rc_to_corner_xy(outline_of_shape(shape.vertices, shape.kind)).tolist()
+        if shape.closed:
+            yield {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}, True
+        else:
+            yield {"type": "LineString", "coordinates": ring}, True

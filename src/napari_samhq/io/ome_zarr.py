@@ -1,0 +1,137 @@
+"""Labels as OME-Zarr, by the specification ngff.openmicroscopy.org/0.5."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.io.calibration import long_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_samhq.io.calibration import Calibration
+
+__all__ = ["is_label_group", "read_properties", "write_label_group"]
+
+_CHUNK_PX = 1024
+_SMALLEST_LEVEL_PX = 256
+_TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+
+
+def write_label_group(
+    path: Path,
+    ids: NDArray[Any],
+    calibration: Calibration,
+    properties: Mapping[int, Mapping[str, Any]],
+) -> None:
+    """Write labels with a pyramid.
+
+    Parameters
+    ----------
+    path : Path
+        Of the zarr group, which does not exist.
+    ids : ndarray of shape (..., H, W), int
+    calibration : Calibration
+    properties : mapping of int to mapping
+        What is known of the objects, by label id.
+    """
+    import zarr
+
+    # What leading axes are, maybe nobody said; axes without a type may have any name.
+    axes = tuple(name or f"axis-{index}" for index, name in enumerate(calibration.axes))
+    group = zarr.create_group(store=path, zarr_format=3)
+    level, number = ids, 0
+    while True:
+        array = group.create_array(
+            str(number),
+            shape=level.shape,
+            dtype=level.dtype,
+            chunks=(1,) * (ids.ndim - 2) + tuple(min(_CHUNK_PX, n) for n in level.shape[-2:]),
+            dimension_names=axes,
+            fill_value=0,
+        )
+        array[...] = level
+        number += 1
+        if max(level.shape[-2:]) <= _SMALLEST_LEVEL_PX:
+            break
+        # Every other pixel, as label ids have no mean; so the centres of first pixels coincide.
+        level = level[..., ::2, ::2]
+    group.attrs["ome"] = _metadata(path.stem, axes, calibration, number) | {
+        "image-label": _about(ids, properties)
+    }
+
+
+def read_properties(path: Path) -> dict[int, dict[str, Any]]:
+    """Read what an OME-Zarr says of the objects of its labels, by label id."""
+    listed = _image_label(path).get("properties", [])
+    found = {}
+    for one in listed if isinstance(listed, list) else []:
+        if isinstance(one, dict) and isinstance(one.get("label-value"), int):
+            values = {str(key): value for key, value in one.items() if key != "label-value"}
+            found[one["label-value"]] = values
+    return found
+
+
+def is_label_group(path: Path) -> bool:
+    """Tell whether a folder says that it is an OME-Zarr of labels."""
+    return bool(_image_label(path))
+
+
+def _image_label(path: Path) -> dict[str, Any]:
+    import zarr
+
+    try:
+        attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
+        found = attributes.get("ome", attributes).get("image-label")
+    except (ValueError, KeyError, OSError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _metadata(
+    name: str, axes: tuple[str, ...], calibration: Calibration, levels: int
+) -> dict[str, Any]:
+    described = []
+    for axis, unit in zip(axes, calibration.units, strict=True):
+        one = {"name": axis}
+        if axis in _TYPES:
+            one["type"] = _TYPES[axis]
+        if long_unit(unit):
+            one["unit"] = long_unit(unit)
+        described.append(one)
+    datasets = []
+    for number in range(levels):
+        sizes = list(calibration.pixel_size)
+        sizes[-2:] = [size * 2**number for size in sizes[-2:]]
+        scale = {"type": "scale", "scale": sizes}
+        datasets.append({"path": str(number), "coordinateTransformations": [scale]})
+    return {
+        "version": "0.5",
+        "multiscales": [
+            {"name": name.removesuffix(".ome"), "axes": described, "datasets": datasets}
+        ],
+    }
+
+
+def _about(ids: NDArray[Any], properties: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    about: dict[str, Any] = {"version": "0.5"}
+    listed = [
+        {"label-value": int(label_id)} | {k: _plain(v) for k, v in values.items()}
+        for label_id, values in sorted(properties.items())
+    ]
+    if listed:
+        about["properties"] = listed
+    return about
+
+
+def _plain(value: Any) -> Any:
+    """Turn numpy's numbers into those of JSON, which has none that is not finite."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

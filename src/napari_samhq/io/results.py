@@ -1,0 +1,282 @@
+"""Objects out and in: the end of a file's name says how, whatever the format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.core.overlay import objects_table
+from napari_samhq.errors import FileError, ImageError, SettingsError
+from napari_samhq.io.atomic import replacing
+from napari_samhq.io.calibration import Calibration
+from napari_samhq.io.labels import LABEL_SUFFIXES, write_labels
+from napari_samhq.io.objects import objects_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+    from napari_samhq.io.objects import FileObject
+
+__all__ = [
+    "OBJECT_SUFFIXES",
+    "RESULT_SUFFIXES",
+    "check_result_suffix",
+    "described",
+    "read_objects",
+    "write_labels_as",
+    "write_table",
+]
+
+OBJECT_SUFFIXES = (".json", ".geojson", ".zip")
+"""Extensions of files of objects: COCO, GeoJSON, ROIs of ImageJ."""
+
+RESULT_SUFFIXES = (*LABEL_SUFFIXES, *OBJECT_SUFFIXES, ".csv")
+"""Extensions of the files that :func:`write_labels_as` writes."""
+
+
+def check_result_suffix(path: str | Path) -> None:
+    """Check that labels can be written to a file of this name, in any of the formats.
+
+    Raises
+    ------
+    FileError
+        If its extension is not one of `RESULT_SUFFIXES`, or it is the name of a session.
+    """
+    path = Path(path)
+    if path.name.lower().endswith(".samhq.json"):
+        raise FileError(f"{path} is the name of a session. Labels go into .json (COCO) or others.")
+    if path.suffix.lower() not in RESULT_SUFFIXES:
+        raise FileError(
+            f"Labels cannot be written as '{path.suffix or path.name}'. Let the name end in one "
+            f"of {', '.join(RESULT_SUFFIXES)}."
+        )
+
+
+def write_labels_as(
+    path: str | Path,
+    labels: ArrayLike,
+    *,
+    table: pd.DataFrame | None = None,
+    pixel_size: float | Sequence[float] | None = None,
+    unit: str | Sequence[str] | None = None,
+    image_name: str = "",
+    overwrite: bool = False,
+) -> Path:
+    """Write labels in the format that the end of the file's name says.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.tif``, ``.ome.tif``, ``.png``, ``.npy`` or ``.zarr`` (see
+        :func:`~napari_samhq.io.labels.write_labels`), ``.json`` (COCO), ``.geojson`` (QuPath),
+        ``.zip`` (ImageJ) or ``.csv`` (a table of the objects).
+    labels : array_like of shape (H, W), int
+        0 where there is nothing, otherwise the label id of the object. TIFF, npy and OME-Zarr take
+        more axes, rows and columns last.
+    table : pandas.DataFrame, optional
+        What is known of the objects: a column ``label`` (or ``label_id``, or an index of that
+        name), and any others. Formats keep ``name``, ``category`` and ``score`` as far as they have
+        a place for them; CSV and OME-Zarr keep all columns.
+    pixel_size : float or sequence of floats, optional
+        Size of a pixel along rows and columns, or along each axis.
+    unit : str or sequence of str, optional
+        Unit of the pixel size, as "um".
+    image_name : str, optional
+        File name of the image, for COCO.
+    overwrite : bool, optional
+        Whether a file of this name may be replaced.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileError
+        If the name has another end, exists already, or cannot be written to.
+    ImageError
+        If `labels` is none, or has more axes than the format.
+    SettingsError
+        If the pixel size makes no sense, or `table` does not say which row is which object.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> labels = np.zeros((8, 8), dtype=int)
+    >>> labels[2:5, 3:7] = 4
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_labels_as(Path(folder) / "cells.geojson", labels)
+    ...     [(one.label_id, one.mask.left) for one in read_objects(path)]
+    [(4, 3)]
+    """
+    path = Path(path)
+    check_result_suffix(path)
+    suffix = path.suffix.lower()
+    known = None if table is None else _by_label(table)
+    if suffix in LABEL_SUFFIXES:
+        properties = {} if known is None else known.to_dict("index")
+        return write_labels(
+            path,
+            labels,
+            overwrite=overwrite,
+            pixel_size=pixel_size,
+            unit=unit,
+            properties={int(label_id): values for label_id, values in properties.items()},
+        )
+    ids = np.asarray(labels)
+    if ids.ndim != 2:
+        raise ImageError(
+            f"{path.suffix} holds objects of one plane; these labels have the shape {ids.shape}. "
+            "Pick a plane, or write .tif or .zarr."
+        )
+    if suffix == ".csv":
+        return write_table(
+            path, ids, table=table, pixel_size=pixel_size, unit=unit, overwrite=overwrite
+        )
+    objects = list(described(objects_of(ids), table))
+    if suffix == ".geojson":
+        from napari_samhq.io.geojson import write_geojson
+
+        return write_geojson(path, objects, overwrite=overwrite)
+    if suffix == ".zip":
+        from napari_samhq.io.imagej import write_imagej_rois
+
+        return write_imagej_rois(path, objects, overwrite=overwrite)
+    from napari_samhq.io.coco import CocoImage, write_coco
+
+    shape = (int(ids.shape[0]), int(ids.shape[1]))
+    image = CocoImage(image_name or path.stem, shape, tuple(objects))
+    return write_coco(path, [image], overwrite=overwrite)
+
+
+def write_table(
+    path: str | Path,
+    labels: ArrayLike,
+    *,
+    table: pd.DataFrame | None = None,
+    pixel_size: float | Sequence[float] | None = None,
+    unit: str | Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the objects of a label image as a CSV table, one per row.
+
+    Parameters
+    ----------
+    path, labels, table, pixel_size, unit, overwrite
+        As :func:`write_labels_as`.
+
+    Returns
+    -------
+    Path
+        Columns as :func:`~napari_samhq.core.overlay.objects_table` gives them, then those of
+        `table`.
+    """
+    path = Path(path)
+    size = None
+    calibration = Calibration.of(2, pixel_size, unit)
+    if calibration.known:
+        size = (calibration.pixel_size[0], calibration.pixel_size[1])
+    measured = objects_table(labels, pixel_size=size, unit=calibration.unit)
+    if table is not None:
+        known = _by_label(table)
+        # What was measured of these labels counts more than what somebody said of them.
+        more = known.drop(columns=[c for c in known.columns if c in measured.columns])
+        measured = measured.join(more, on="label")
+    with replacing(path, overwrite=overwrite) as temporary:
+        measured.to_csv(temporary, index=False)
+    return path
+
+
+def read_objects(
+    path: str | Path, shape: tuple[int, int] | None = None, image_name: str | None = None
+) -> list[FileObject]:
+    """Read the objects of one image from a COCO, GeoJSON or ImageJ file.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.json``, ``.geojson``, ``.zip`` or ``.roi``.
+    shape : tuple of two ints, optional
+        Height and width of the image; what lies outside is cut off. COCO files say it themselves.
+    image_name : str, optional
+        Which image, where a COCO file has several.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or has several images and nothing says which.
+    """
+    name = Path(path).name.lower()
+    if name.endswith(".geojson"):
+        from napari_samhq.io.geojson import read_geojson
+
+        return read_geojson(path, shape)
+    if name.endswith((".zip", ".roi")):
+        from napari_samhq.io.imagej import read_imagej_rois
+
+        return read_imagej_rois(path, shape)
+    if name.endswith(".json") and not name.endswith(".samhq.json"):
+        from napari_samhq.io.coco import chosen_image, read_coco
+
+        images = read_coco(path)
+        names = [one.file_name for one in images]
+        return list(images[chosen_image(names, image_name, path)].objects)
+    raise FileError(
+        f"{path} is no file of objects. They are read from {', '.join(OBJECT_SUFFIXES)} and .roi."
+    )
+
+
+def described(objects: Iterable[FileObject], table: pd.DataFrame | None) -> Iterable[FileObject]:
+    """Give objects the name, category and score that a table says.
+
+    Parameters
+    ----------
+    objects : iterable of FileObject
+    table : pandas.DataFrame or None
+        As for :func:`write_labels_as`.
+
+    Yields
+    ------
+    FileObject
+    """
+    from dataclasses import replace
+
+    known: dict[Any, dict[str, Any]] = {}
+    if table is not None:
+        known = _by_label(table).to_dict("index")
+    for one in objects:
+        said = known.get(one.label_id, {})
+        score = said.get("score")
+        yield replace(
+            one,
+            name=_text(said.get("name", one.name)),
+            category=_text(said.get("category", one.category)),
+            score=one.score if score is None or not np.isfinite(score) else float(score),
+        )
+
+
+def _text(value: Any) -> str:
+    missing = value is None or (isinstance(value, float) and np.isnan(value))
+    return "" if missing else str(value)
+
+
+def _by_label(table: pd.DataFrame) -> pd.DataFrame:
+    """Index a table by label id."""
+    for name in ("label", "label_id", "index"):  # napari calls it so in the features of labels
+        if name in table.columns:
+            table = table.set_index(name)
+            break
+    else:
+        if table.index.name not in ("label", "label_id"):
+            raise SettingsError(
+                f"The table of objects has the columns {', '.join(map(str, table.columns))}; "
+                "needed is 'label', the label id of each object."
+            )
+    if not table.index.is_unique:
+        raise SettingsError("The table of objects has two rows for one label id. Keep one.")
+    return table
