@@ -15,11 +15,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SamHQDock",
+    "get_labels_reader",
+    "get_objects_reader",
     "get_session_reader",
     "sample_neuron",
     "sample_nuclei",
     "sample_tissue",
+    "write_coco",
+    "write_geojson",
+    "write_imagej_rois",
+    "write_npy",
+    "write_ome_tiff",
+    "write_ome_zarr",
+    "write_png",
+    "write_prompts",
     "write_session",
+    "write_table",
 ]
 
 _DATA = Path(__file__).parent / "data"
@@ -91,6 +102,102 @@ def _read_sessions(path: str | list[str]) -> list[LayerData]:
 
     paths = [path] if isinstance(path, str) else path
     return [layer for one in paths for layer in read_layers(one)]
+
+
+def get_objects_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
+    """Offer to read GeoJSON, COCO instances and ROIs of ImageJ; None for all others.
+
+    JSON files of other kinds and archives without ROIs are others.
+
+    Examples
+    --------
+    >>> get_objects_reader("cells.geojson") is None, get_objects_reader("cells.csv") is None
+    (False, True)
+    """
+    return _reader_of(path, (".geojson", ".json", ".zip", ".roi"))
+
+
+def get_labels_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
+    """Offer to read label images with the size of their pixels; None for files of other kinds.
+
+    Examples
+    --------
+    >>> get_labels_reader("cells.labels.tif") is None, get_labels_reader("cells.jpg") is None
+    (False, True)
+    """
+    return _reader_of(path, (".tif", ".tiff", ".png", ".npy", ".zarr"))
+
+
+def _reader_of(
+    path: str | list[str], suffixes: tuple[str, ...]
+) -> Callable[[Any], list[LayerData]] | None:
+    from napari_samhq.io.layer_data import is_readable
+
+    paths = [path] if isinstance(path, str) else path
+    ours = (one.lower().rstrip("/").endswith(suffixes) and is_readable(one) for one in paths)
+    if not all(ours):
+        return None
+    return _read_files
+
+
+def _read_files(path: str | list[str]) -> list[LayerData]:
+    from napari_samhq.io.layer_data import read_layer_data
+
+    paths = [path] if isinstance(path, str) else path
+    return [layer for one in paths for layer in read_layer_data(one)]
+
+
+def write_geojson(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as outlines for QuPath."""
+    return _write_labels(path, data, options, ".geojson")
+
+
+def write_coco(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as COCO instances, run-length encoded."""
+    return _write_labels(path, data, options, ".json")
+
+
+def write_imagej_rois(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as outlines for the ROI Manager of ImageJ."""
+    return _write_labels(path, data, options, ".zip")
+
+
+def write_ome_tiff(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as TIFF with the size of its pixels."""
+    return _write_labels(path, data, options, ".labels.ome.tif", ".tif", ".tiff")
+
+
+def write_ome_zarr(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as OME-Zarr with a pyramid and the size of its pixels."""
+    return _write_labels(path, data, options, ".ome.zarr", ".zarr")
+
+
+def write_png(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as PNG of 8 or 16 bits."""
+    return _write_labels(path, data, options, ".labels.png", ".png")
+
+
+def write_npy(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as a file of numpy."""
+    return _write_labels(path, data, options, ".labels.npy", ".npy")
+
+
+def write_table(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write the objects of a labels layer as a CSV table."""
+    return _write_labels(path, data, options, ".csv")
+
+
+def write_prompts(path: str, layers: list[LayerData]) -> list[str]:
+    """Write points and shapes as prompts, in GeoJSON."""
+    from napari_samhq.session.layer_files import write_prompts_file
+
+    return [str(write_prompts_file(path, layers))]
+
+
+def _write_labels(path: str, data: Any, options: dict[str, Any], *suffixes: str) -> list[str]:
+    from napari_samhq.session.layer_files import write_labels_file
+
+    return [str(write_labels_file(path, data, options, suffixes))]
 
 
 def write_session(path: str, layers: list[LayerData]) -> list[str]:

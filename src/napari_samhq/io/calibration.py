@@ -80,7 +80,8 @@ class Calibration:
         pixel_size : float or sequence of floats, optional
             For rows and columns, or for each of the axes. 1 where left out.
         unit : str or sequence of str, optional
-            For rows and columns, or for each of the axes: "um", "nm", "s" ...
+            For rows and columns, or for each of the axes: "um", "nm", "s" ... A single length holds
+            for slices ("z", or the only axis before the rows) too, if their size is given.
         axes : sequence of str, optional
             Names of all axes.
 
@@ -98,11 +99,13 @@ class Calibration:
         sizes = _for_axes(given, ndim, 1.0, "pixel sizes")
         if not all(math.isfinite(size) and size > 0 for size in sizes):
             raise SettingsError(f"Pixels of the size {given}; needed are numbers above 0.")
-        named = [_PIXEL] if unit is None else [unit] if isinstance(unit, str) else list(unit)
-        units = _for_axes([short_unit(one) for one in named], ndim, _PIXEL, "units")
         names = ("",) * (ndim - 2) + ("y", "x") if axes is None else tuple(axes)
         if len(names) != ndim:
             raise SettingsError(f"{len(names)} names {names} for {ndim} axes. Name each once.")
+        named = [_PIXEL] if unit is None else [unit] if isinstance(unit, str) else list(unit)
+        units = _for_axes([short_unit(one) for one in named], ndim, _PIXEL, "units")
+        if ndim > 2 and len(given) == ndim and len(named) == 1 and names[-3] in ("z", ""):
+            units[-3] = units[-1]
         return cls(tuple(sizes), tuple(units), names)
 
     @property

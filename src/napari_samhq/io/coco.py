@@ -6,7 +6,7 @@ pixels from the outer corner of the first pixel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,11 +43,14 @@ class CocoImage:
     shape : tuple of two ints
         Height and width in pixels.
     objects : tuple of FileObject
+    boxes : mapping of int to Drawn
+        What has a box and no mask, in image pixels.
     """
 
     file_name: str
     shape: tuple[int, int]
     objects: tuple[FileObject, ...]
+    boxes: Mapping[int, Drawn] = field(default_factory=dict)
 
 
 def write_coco(
@@ -111,12 +114,14 @@ def write_coco(
     return write_json(path, content, overwrite=overwrite)
 
 
-def read_coco(path: str | Path) -> list[CocoImage]:
+def read_coco(path: str | Path, *, boxes_alone: bool = False) -> list[CocoImage]:
     """Read a COCO instances file.
 
     Parameters
     ----------
     path : str or Path
+    boxes_alone : bool, optional
+        Take annotations without a segmentation, too, as boxes; they are refused otherwise.
 
     Returns
     -------
@@ -132,16 +137,19 @@ def read_coco(path: str | Path) -> list[CocoImage]:
     """
     categories, images, annotations = _contents(path)
     objects: dict[int, list[FileObject]] = {number: [] for number in images}
+    boxes: dict[int, list[tuple[int, list[float]]]] = {number: [] for number in images}
     for number, annotation in annotations:
+        where = f"{path}: annotation {annotation.get('id', len(objects[number]))}"
+        if boxes_alone and not annotation.get("segmentation"):
+            boxes[number].append(_box(annotation, where))
+            continue
         try:
             read = _object(annotation, images[number][1], categories)
         except FileError as error:
-            raise FileError(
-                f"{path}: annotation {annotation.get('id', len(objects[number]))}: {error}"
-            ) from error
+            raise FileError(f"{where}: {error}") from error
         objects[number].append(read)
     return [
-        CocoImage(name, shape, tuple(_numbered(objects[number])))
+        CocoImage(name, shape, tuple(_numbered(objects[number])), _rectangles(boxes[number]))
         for number, (name, shape) in images.items()
     ]
 
@@ -169,20 +177,26 @@ def read_coco_boxes(path: str | Path, image_name: str | None = None) -> dict[int
     _, images, annotations = _contents(path)
     names = [name for name, _ in images.values()]
     wanted = list(images)[chosen_image(names, image_name, path)]
-    boxes: list[tuple[int, list[float]]] = []
-    for number, annotation in annotations:
-        if number == wanted:
-            where = f"{path}: annotation {annotation.get('id', len(boxes))}"
-            values = [
-                as_number(v, f"{where}: bbox") for v in as_list(annotation.get("bbox"), where)
-            ]
-            if len(values) != 4 or not (values[2] > 0 and values[3] > 0):
-                raise FileError(
-                    f"{where}: its bbox is {values}; needed are x, y, and a width and height "
-                    "above 0."
-                )
-            label_id = as_number(annotation.get(_LABEL_ID, 0), f"{where}: {_LABEL_ID}", whole=True)
-            boxes.append((label_id, values))
+    boxes = [
+        _box(annotation, f"{path}: annotation {annotation.get('id', '')}")
+        for number, annotation in annotations
+        if number == wanted
+    ]
+    return _rectangles(boxes)
+
+
+def _box(annotation: Mapping[str, Any], where: str) -> tuple[int, list[float]]:
+    """Read the label id and the box, x, y, width and height, of an annotation."""
+    given = as_list(annotation.get("bbox"), f"{where}: bbox")
+    values = [as_number(value, f"{where}: bbox") for value in given]
+    if len(values) != 4 or not (values[2] > 0 and values[3] > 0):
+        raise FileError(
+            f"{where}: its bbox is {values}; needed are x, y, and a width and height above 0."
+        )
+    return as_number(annotation.get(_LABEL_ID, 0), f"{where}: {_LABEL_ID}", whole=True), values
+
+
+def _rectangles(boxes: Sequence[tuple[int, list[float]]]) -> dict[int, Drawn]:
     ids = _distinct([label_id for label_id, _ in boxes])
     drawn = {}
     for label_id, (_, (x, y, width, height)) in zip(ids, boxes, strict=True):

@@ -7,6 +7,7 @@ usual for images; Bankhead et al., "QuPath", Scientific Reports 2017).
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.core.outlines import fill_polygon, outline_of, smooth_outline
@@ -15,16 +16,63 @@ from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json
 from napari_samhq.io.objects import FileObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["category_of", "features_of", "geometry_of", "read_geojson", "write_geojson"]
+__all__ = [
+    "Features",
+    "category_of",
+    "geometry_of",
+    "load_features",
+    "measurements_of",
+    "read_geojson",
+    "write_features",
+    "write_geojson",
+]
 
 _LABEL_ID = "label_id"
 _SCORE = "score"
+_NOTE = "napari_samhq"  # beside the members of the format, which RFC 7946 allows
 _AREAS = frozenset({"Polygon", "MultiPolygon", "GeometryCollection"})
 # So that the same object gets the same identifier each time it is written.
 _NAMESPACE = uuid.UUID("6f1b0d4e-9f5c-4f0e-8a53-5f0d3c1c7a11")
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a GeoJSON file.
+
+    Attributes
+    ----------
+    path : str
+        The file, for messages.
+    listed : list of dict
+        As they are in the file.
+    note : dict
+        What was noted of all of them when they were written here: ``image_shape``, ``pixel_size``,
+        ``unit``, and ``kind``, which is "prompts" for prompts.
+    """
+
+    path: str
+    listed: list[dict[str, Any]]
+    note: dict[str, Any] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any], Any]]:
+        """Go through the places (for messages), features and geometries."""
+        for number, feature in enumerate(self.listed, start=1):
+            where = f"{self.path}: feature {number}"
+            yield where, feature, geometry_of(feature, where)
+
+    def split(self) -> tuple[Features, Features]:
+        """Tell features with an area from the others, which are prompts."""
+        if self.note.get("kind") == "prompts":
+            return replace(self, listed=[]), self
+        kinds = [geometry.geom_type in _AREAS for _, _, geometry in self]
+        pairs = list(zip(self.listed, kinds, strict=True))
+        areas = [feature for feature, has_area in pairs if has_area]
+        return replace(self, listed=areas), replace(
+            self, listed=[feature for feature, has_area in pairs if not has_area]
+        )
 
 
 def write_geojson(
@@ -32,6 +80,7 @@ def write_geojson(
     objects: Iterable[FileObject],
     *,
     smooth_px: float = 0.0,
+    note: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write objects as a GeoJSON file for QuPath.
@@ -44,6 +93,8 @@ def write_geojson(
     smooth_px : float, optional
         How far outlines may move to lose the stairs of the pixels; 0 keeps each pixel's edges, so
         that reading the file gives the same masks.
+    note : mapping, optional
+        What holds for all of them, see :class:`Features`. Other programs pass over it.
     overwrite : bool, optional
         Whether a file of this name may be replaced.
 
@@ -57,11 +108,26 @@ def write_geojson(
         If the file cannot be written.
     """
     features = [_feature(one, smooth_px) for one in objects if one.mask]
-    content = {"type": "FeatureCollection", "features": features}
+    return write_features(path, features, note or {}, overwrite=overwrite)
+
+
+def write_features(
+    path: str | Path,
+    features: list[dict[str, Any]],
+    note: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write features as they are, with a note on all of them."""
+    content: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+    if note:
+        content[_NOTE] = dict(note)
     return write_json(path, content, overwrite=overwrite)
 
 
-def read_geojson(path: str | Path, shape: tuple[int, int] | None = None) -> list[FileObject]:
+def read_geojson(
+    path: str | Path | Features, shape: tuple[int, int] | None = None
+) -> list[FileObject]:
     """Read the areas of a GeoJSON file.
 
     Parameters
@@ -85,28 +151,32 @@ def read_geojson(path: str | Path, shape: tuple[int, int] | None = None) -> list
         prompts, see :func:`~napari_samhq.io.geojson_prompts.read_geojson_prompts`.
     """
     objects = []
-    for number, feature in enumerate(features_of(path), start=1):
-        geometry = geometry_of(feature, f"{path}: feature {number}")
+    for where, feature, geometry in path if isinstance(path, Features) else load_features(path):
         if geometry.geom_type not in _AREAS:
             raise FileError(
-                f"{path}: feature {number} is a {geometry.geom_type}, which has no area. Use it as "
-                "a prompt instead, or leave it out."
+                f"{where} is a {geometry.geom_type}, which has no area. Use it as a prompt "
+                "instead, or leave it out."
             )
         objects.append(_object(feature, fill_polygon(geometry, shape)))
     ids = [one.label_id for one in objects]
     if all(one > 0 for one in ids) and len(set(ids)) == len(ids):
         return objects
-    from dataclasses import replace
-
     return [replace(one, label_id=number) for number, one in enumerate(objects, start=1)]
 
 
-def features_of(path: str | Path) -> list[dict[str, Any]]:
-    """List the features of a GeoJSON file."""
+def load_features(path: str | Path) -> Features:
+    """Read a GeoJSON file as it is.
+
+    Raises
+    ------
+    FileError
+        If it is none.
+    """
     content = read_json(path)
+    note: Any = {}
     if isinstance(content, dict):
-        kind = content.get("type")
-        if content.get("crs") is not None:
+        kind, note = content.get("type"), content.get(_NOTE)
+        if not _is_usual(content.get("crs")):
             raise FileError(
                 f"{path} has a coordinate reference system ('crs'), so its coordinates are places "
                 "on a map. Needed are pixels of the image: convert it, and leave 'crs' out."
@@ -120,7 +190,30 @@ def features_of(path: str | Path) -> list[dict[str, Any]]:
                 f"{path} is a GeoJSON of type {kind!r}; needed is a FeatureCollection or a Feature."
             )
     listed = as_list(content, f"{path}: features")
-    return [as_mapping(one, f"{path}: a feature") for one in listed]
+    features = [as_mapping(one, f"{path}: a feature") for one in listed]
+    return Features(f"{path}", features, note if isinstance(note, dict) else {})
+
+
+def _is_usual(crs: Any) -> bool:
+    """Tell whether a reference system says no more than leaving it out: some libraries write it."""
+    named = crs.get("properties") if isinstance(crs, dict) else None
+    name = str(named.get("name", "")) if isinstance(named, dict) else ""
+    return crs is None or name.upper().endswith(("CRS84", "EPSG::4326", "EPSG:4326"))
+
+
+def measurements_of(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the measurements of a feature, be they named values or, as older QuPath has it, a list.
+
+    Examples
+    --------
+    >>> measurements_of({"measurements": [{"name": "Area", "value": 3.0}]})
+    {'Area': 3.0}
+    """
+    found = properties.get("measurements") or {}
+    if isinstance(found, list):
+        pairs = [as_mapping(one, "a measurement") for one in found]
+        return {str(one.get("name", "")): one.get("value") for one in pairs}
+    return as_mapping(found, "measurements")
 
 
 def category_of(properties: Mapping[str, Any]) -> str:
@@ -170,16 +263,18 @@ def _check_numbers(values: Any, where: str) -> None:
 
 def _object(feature: dict[str, Any], mask: Any) -> FileObject:
     properties = as_mapping(feature.get("properties") or {}, "properties")
-    measured = as_mapping(properties.get("measurements") or {}, "measurements")
+    measured = measurements_of(properties)
     label_id, score = measured.get(_LABEL_ID, 0), measured.get(_SCORE)
     known = {"objectType", "name", "classification", "measurements"}
+    extra = {k: v for k, v in properties.items() if k not in known}
+    others = {k: v for k, v in measured.items() if k not in (_LABEL_ID, _SCORE)}
     return FileObject(
         as_number(label_id, _LABEL_ID, whole=True),
         mask,
         name=str(properties.get("name") or ""),
         category=category_of(properties),
         score=None if score is None else as_number(score, _SCORE),
-        extra={k: v for k, v in properties.items() if k not in known},
+        extra=extra | ({"measurements": others} if others else {}),
     )
 
 
@@ -189,7 +284,7 @@ def _feature(one: FileObject, smooth_px: float) -> dict[str, Any]:
     outline = outline_of(one.mask)
     if smooth_px > 0:
         outline = smooth_outline(outline, smooth_px)
-    measured: dict[str, float] = {_LABEL_ID: one.label_id}
+    measured: dict[str, Any] = {**one.extra.get("measurements", {}), _LABEL_ID: one.label_id}
     if one.score is not None:
         measured[_SCORE] = float(one.score)
     properties: dict[str, Any] = {**one.extra, "objectType": "annotation"}

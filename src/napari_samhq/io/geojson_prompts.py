@@ -13,8 +13,14 @@ from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc, rc_to_corner_xy
 from napari_samhq.core.shapes import outline_of_shape
 from napari_samhq.errors import FileError
-from napari_samhq.io.geojson import category_of, features_of, geometry_of
-from napari_samhq.io.json_files import as_mapping, as_number, write_json
+from napari_samhq.io.geojson import (
+    Features,
+    category_of,
+    load_features,
+    measurements_of,
+    write_features,
+)
+from napari_samhq.io.json_files import as_mapping, as_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +35,7 @@ _BESIDE = frozenset({"background", "negative", "ignore*", "ignore"})
 _CORNERS_OF_A_BOX = 4
 
 
-def read_geojson_prompts(path: str | Path) -> dict[int, Drawn]:
+def read_geojson_prompts(path: str | Path | Features) -> dict[int, Drawn]:
     """Read points, lines and areas as prompts.
 
     Parameters
@@ -52,16 +58,16 @@ def read_geojson_prompts(path: str | Path) -> dict[int, Drawn]:
         If the file is none of this format, or something is not on, or beside, any object.
     """
     groups: dict[Any, list[tuple[int, Drawn]]] = {}
-    for number, feature in enumerate(features_of(path), start=1):
-        where = f"{path}: feature {number}"
+    features = path if isinstance(path, Features) else load_features(path)
+    for number, (where, feature, geometry) in enumerate(features, start=1):
         properties = as_mapping(feature.get("properties") or {}, f"{where}: properties")
         beside = category_of(properties).strip().lower() in _BESIDE
-        drawn = _drawn(geometry_of(feature, where), positive=not beside, where=where)
+        drawn = _drawn(geometry, positive=not beside, where=where)
         if drawn:
             label_id, name = _label_id(properties, where), str(properties.get("name") or "")
             key = ("id", label_id) if label_id else ("name", name) if name else ("number", number)
             groups.setdefault(key, []).append((number, drawn))
-    return dict(sorted(_numbered(groups, f"{path}")))
+    return dict(sorted(_numbered(groups, features.path)))
 
 
 def write_geojson_prompts(
@@ -98,8 +104,7 @@ def write_geojson_prompts(
             if not positive:
                 properties["classification"] = {"name": _BACKGROUND}
             features.append({"type": "Feature", "geometry": geometry, "properties": properties})
-    content = {"type": "FeatureCollection", "features": features}
-    return write_json(path, content, overwrite=overwrite)
+    return write_features(path, features, {"kind": "prompts"}, overwrite=overwrite)
 
 
 def _numbered(
@@ -126,8 +131,8 @@ def _numbered(
 
 
 def _label_id(properties: Mapping[str, Any], where: str) -> int:
-    measured = as_mapping(properties.get("measurements") or {}, f"{where}: measurements")
-    label_id: int = as_number(measured.get(_LABEL_ID, 0), f"{where}: {_LABEL_ID}", whole=True)
+    found = measurements_of(properties).get(_LABEL_ID, 0)
+    label_id: int = as_number(found, f"{where}: {_LABEL_ID}", whole=True)
     return max(label_id, 0)
 
 

@@ -161,7 +161,8 @@ def read_labels(path: str | Path) -> LabelImage:
     from napari_samhq.io.images import open_array
 
     path = Path(path)
-    check_label_suffix(path)
+    if not path.is_dir():  # within an OME-Zarr image, labels are folders of any name
+        check_label_suffix(path)
     labels = open_array(path)
     dtype = np.dtype(labels.dtype)
     if dtype.kind not in "iu" or len(labels.shape) < 2:

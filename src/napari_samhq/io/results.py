@@ -64,6 +64,7 @@ def write_labels_as(
     table: pd.DataFrame | None = None,
     pixel_size: float | Sequence[float] | None = None,
     unit: str | Sequence[str] | None = None,
+    axes: Sequence[str] | None = None,
     image_name: str = "",
     overwrite: bool = False,
 ) -> Path:
@@ -86,6 +87,8 @@ def write_labels_as(
         Size of a pixel along rows and columns, or along each axis.
     unit : str or sequence of str, optional
         Unit of the pixel size, as "um".
+    axes : sequence of str, optional
+        Names of all axes, such as "z", "y", "x".
     image_name : str, optional
         File name of the image, for COCO.
     overwrite : bool, optional
@@ -126,6 +129,7 @@ def write_labels_as(
             overwrite=overwrite,
             pixel_size=pixel_size,
             unit=unit,
+            axes=axes,
             properties={int(label_id): values for label_id, values in properties.items()},
         )
     ids = np.asarray(labels)
@@ -138,11 +142,15 @@ def write_labels_as(
         return write_table(
             path, ids, table=table, pixel_size=pixel_size, unit=unit, overwrite=overwrite
         )
+    calibration = Calibration.of(2, pixel_size, unit)
     objects = list(described(objects_of(ids), table))
     if suffix == ".geojson":
         from napari_samhq.io.geojson import write_geojson
 
-        return write_geojson(path, objects, overwrite=overwrite)
+        note: dict[str, Any] = {"image_shape": [int(n) for n in ids.shape]}
+        if calibration.known:
+            note |= {"pixel_size": list(calibration.pixel_size), "unit": calibration.unit}
+        return write_geojson(path, objects, note=note, overwrite=overwrite)
     if suffix == ".zip":
         from napari_samhq.io.imagej import write_imagej_rois
 

@@ -1,11 +1,12 @@
-"""Session files as napari reads and writes them: layers, without the dock.
+"""Files as napari reads and writes them: layers, without the dock.
 
-Labels, points and shapes show what is in the file. The labels layer knows the file, so that
-:func:`napari_samhq.open_session` goes on with it, and all steps can be undone.
+Of a session labels, points and shapes show what is in the file. The labels layer knows the file, so
+that :func:`napari_samhq.open_session` goes on with it, and all steps can be undone.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +14,17 @@ import numpy as np
 from napari_samhq.core.identity import ImageIdentity, content_digest
 from napari_samhq.core.sparse_labels import SparseLabels
 from napari_samhq.errors import FileError
+from napari_samhq.io.layer_data import write_labels_layer, write_prompts
 from napari_samhq.io.session_document import SavedLabels, SavedSession
 from napari_samhq.io.session_files import read_session, write_session
 from napari_samhq.session.saving import SAVED_IN, running_on
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["read_layers", "write_layers"]
+    import pandas as pd
+
+__all__ = ["read_layers", "write_labels_file", "write_layers", "write_prompts_file"]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -121,3 +124,61 @@ def write_layers(path: str | Path, layers: Sequence[LayerData]) -> Path:
     )
     base = SavedLabels(str(labels[1].get("name", "labels")), SparseLabels.of(labels[0]))
     return write_session(path, SavedSession(identity, base, "micro"), overwrite=True)
+
+
+def write_labels_file(
+    path: str | Path, data: Any, options: Mapping[str, Any], suffixes: Sequence[str]
+) -> Path:
+    """Write a labels layer, with what the session that works on it knows of its objects.
+
+    Parameters
+    ----------
+    path : str or Path
+        As it came from napari's dialog, which asked before it let a file be chosen that is there
+        already: that one is replaced. A name without one of the suffixes gets the first one, about
+        which nobody was asked, so a file of the longer name is kept.
+    data : array
+        The labels.
+    options : mapping
+        Of the layer.
+    suffixes : sequence of str
+        How names of this format may end.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    FileError
+        Whatever it was that did not work.
+    """
+    target, asked = _with_suffix(path, suffixes)
+    table = _known_objects(data)
+    try:
+        return write_labels_layer(target, data, options, table=table, overwrite=asked)
+    except ValueError as error:
+        # napari takes these for "there is no writer", and says that instead of what was wrong.
+        raise FileError(f"Cannot write {target}: {error}") from error
+
+
+def write_prompts_file(path: str | Path, layers: Sequence[LayerData]) -> Path:
+    """Write points and shapes layers as prompts; `path` as in :func:`write_labels_file`."""
+    target, asked = _with_suffix(path, [".geojson"])
+    return write_prompts(target, layers, overwrite=asked)
+
+
+def _with_suffix(path: str | Path, suffixes: Sequence[str]) -> tuple[Path, bool]:
+    path = Path(path)
+    if path.name.lower().endswith(tuple(suffixes)):
+        return path, True
+    return path.with_name(path.name + suffixes[0]), False
+
+
+def _known_objects(data: Any) -> pd.DataFrame | None:
+    session = running_on(data)
+    if session is None:
+        return None
+    table = session.objects.rename(columns={"label_id": "label"})
+    return table.drop(columns=["area", "plane"])  # which is measured, and where the file lies

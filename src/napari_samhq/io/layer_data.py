@@ -1,0 +1,416 @@
+"""Files as napari's readers and writers exchange them: layer data, without napari.
+
+Label images become labels layers with the size of their pixels; objects become labels layers, too,
+with their names, classes and scores as features; what has no area becomes points and shapes.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
+from napari_samhq.errors import FileError, SamHQWarning
+from napari_samhq.io.calibration import Calibration, short_unit
+from napari_samhq.io.labels import LABEL_SUFFIXES, read_labels
+from napari_samhq.io.objects import labels_of
+from napari_samhq.io.results import write_labels_as
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+    from napari_samhq.io.geojson import Features
+    from napari_samhq.io.objects import FileObject
+
+__all__ = ["LayerData", "is_readable", "read_layer_data", "write_labels_layer", "write_prompts"]
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+_AXES = frozenset("tczyx")
+_SNIFFED_BYTES = 2**22
+_POLARITIES = {True: "object", False: "background"}
+_SYMBOLS = {True: "disc", False: "cross"}
+
+
+def is_readable(path: str | Path) -> bool:
+    """Tell whether :func:`read_layer_data` knows a file, as quickly as can be.
+
+    Names that only one format has are enough; a ``.json`` must look like COCO instances, and a
+    ``.zip`` must hold ROIs of ImageJ.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, or the folder of an OME-Zarr.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    if name.endswith(".samhq.json"):
+        return False
+    if name.endswith((".geojson", ".roi")):
+        return True
+    if path.is_dir():
+        from napari_samhq.io.ome_zarr import is_label_group
+
+        return is_label_group(path)
+    if name.endswith(".json"):
+        return _looks_like_coco(path)
+    if name.endswith(".zip"):
+        return _holds_rois(path)
+    return path.suffix.lower() in LABEL_SUFFIXES
+
+
+def read_layer_data(path: str | Path) -> list[LayerData]:
+    """Read a file as layers.
+
+    Parameters
+    ----------
+    path : str or Path
+        COCO, GeoJSON, ROIs of ImageJ, or a label image (TIFF, PNG, npy, OME-Zarr).
+
+    Returns
+    -------
+    list of (data, options, kind)
+        Labels layers, one for each image of the file; their features have a row for each object,
+        with its ``index``, ``name``, ``category`` and ``score``. Points and lines, and boxes
+        without a mask, become points and shapes with the features ``object`` and ``polarity``.
+
+    Raises
+    ------
+    FileError, ImageError
+        If it cannot be read.
+
+    Warns
+    -----
+    SamHQWarning
+        If objects overlap: labels hold one of them in each pixel.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    if name.endswith(".geojson"):
+        return _of_geojson(path)
+    if name.endswith(".json"):
+        return _of_coco(path)
+    if name.endswith((".zip", ".roi")):
+        from napari_samhq.io.imagej import read_imagej_rois
+
+        return [_labels_layer(read_imagej_rois(path), None, _stem(path))]
+    return [_of_label_image(path)]
+
+
+def write_labels_layer(
+    path: str | Path,
+    data: Any,
+    options: Mapping[str, Any],
+    *,
+    table: pd.DataFrame | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a labels layer in the format that the end of the name says.
+
+    Parameters
+    ----------
+    path : str or Path
+        As :func:`~napari_samhq.io.results.write_labels_as`.
+    data : array of shape (..., H, W), int, or a sequence of them
+        Of a pyramid the first one is written.
+    options : mapping
+        Of the layer: ``name``, ``scale``, ``units``, ``axis_labels``, ``features``, ``multiscale``.
+    table : pandas.DataFrame, optional
+        What else is known of the objects, by the column ``label``.
+    overwrite : bool, optional
+        Whether a file of this name may be replaced.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileError, ImageError, SettingsError
+        As :func:`~napari_samhq.io.results.write_labels_as`.
+    """
+    labels = data[0] if options.get("multiscale") else data
+    ndim = len(labels.shape)
+    labels = np.asarray(labels)
+    calibration = _calibration_of(options, ndim)
+    # Axes of length 1 mean nothing to formats of a single plane.
+    if Path(path).suffix.lower() not in LABEL_SUFFIXES:
+        labels = labels.reshape(_without_ones(labels.shape))
+        calibration = Calibration.of(
+            labels.ndim, calibration.pixel_size[-2:], calibration.units[-2:]
+        )
+    return write_labels_as(
+        path,
+        labels,
+        table=_merged(_features_of(options), table),
+        pixel_size=calibration.pixel_size,
+        unit=calibration.units,
+        axes=calibration.axes,
+        image_name=str(options.get("name", "")),
+        overwrite=overwrite,
+    )
+
+
+def write_prompts(
+    path: str | Path, layers: Sequence[LayerData], *, overwrite: bool = False
+) -> Path:
+    """Write points and shapes layers as prompts, in GeoJSON.
+
+    Parameters
+    ----------
+    path : str or Path
+        Ends in ``.geojson``.
+    layers : sequence of (data, options, kind)
+        Of one plane, in the same pixels. The feature ``object`` says what belongs together, and
+        ``polarity`` ("object" or "background") where points lie; without it all of a layer's points
+        are on objects, each on another one.
+    overwrite : bool, optional
+        Whether a file of this name may be replaced.
+
+    Raises
+    ------
+    FileError
+        If the layers span several planes, or the file cannot be written.
+    """
+    from napari_samhq.io.geojson_prompts import write_geojson_prompts
+
+    prompts: dict[int, Drawn] = {}
+    planes: set[tuple[float, ...]] = set()
+    for data, options, kind in layers:
+        owners = _owners(options.get("features", {}), len(data))
+        for index, vertices in enumerate(data):
+            label_id = owners[index] or max(prompts, default=0) + 1
+            places = np.atleast_2d(np.asarray(vertices, dtype=float))
+            planes |= {tuple(place) for place in places[:, :-2].tolist()}
+            corners = tuple((row, col) for row, col in places[:, -2:].tolist())
+            before = prompts.get(label_id, Drawn())
+            if kind == "points":
+                positive = _is_positive(options.get("features", {}), index)
+                points = (*before.points, DrawnPoint(*corners[0], positive))
+                prompts[label_id] = Drawn(points, before.shapes)
+            else:
+                shape = DrawnShape(_shape_type(options, index), corners)
+                prompts[label_id] = Drawn(before.points, (*before.shapes, shape))
+    if len(planes) > 1:
+        raise FileError(
+            f"Cannot write {path}: these prompts lie in {len(planes)} planes, and the file has "
+            "place for one. Save the session instead, which has place for all."
+        )
+    return write_geojson_prompts(path, prompts, overwrite=overwrite)
+
+
+# --------------------------------------------------------------------------------------- what it is
+
+
+def _looks_like_coco(path: Path) -> bool:
+    """Look for the two lists that all such files have, without parsing what may be large."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_SNIFFED_BYTES)
+            file.seek(max(0, path.stat().st_size - _SNIFFED_BYTES))
+            text = start + file.read(_SNIFFED_BYTES)
+    except OSError:
+        return False
+    opens = start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    return opens and all(word in text for word in (b'"images"', b'"annotations"'))
+
+
+def _holds_rois(path: Path) -> bool:
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.lower().endswith(".roi") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".", 1)[0] or path.name
+
+
+# ------------------------------------------------------------------------------------------ reading
+
+
+def _of_label_image(path: Path) -> LayerData:
+    found = read_labels(path)
+    # Zarr arrays stay where they are; napari knows no other array that is read piece by piece.
+    labels = found.labels if path.is_dir() else np.asarray(found.labels[...])
+    options: dict[str, Any] = {"name": _stem(path)}
+    if found.calibration is not None:
+        options |= _placed(found.calibration)
+    if found.properties:
+        import pandas as pd
+
+        rows = [{"index": n, **values} for n, values in found.properties.items()]
+        options["features"] = pd.DataFrame(rows)
+    return labels, options, "labels"
+
+
+def _placed(calibration: Calibration) -> dict[str, Any]:
+    placed: dict[str, Any] = {"scale": calibration.pixel_size, "units": calibration.units}
+    if all(calibration.axes):
+        placed["axis_labels"] = calibration.axes
+    return placed
+
+
+def _of_geojson(path: Path) -> list[LayerData]:
+    from napari_samhq.io.geojson import load_features, read_geojson
+    from napari_samhq.io.geojson_prompts import read_geojson_prompts
+
+    areas, others = load_features(path).split()
+    layers: list[LayerData] = []
+    if areas.listed:
+        data, options, kind = _labels_layer(read_geojson(areas), _noted_shape(areas), _stem(path))
+        layers.append((data, options | _noted_placement(areas), kind))
+    if others.listed:
+        prompts = read_geojson_prompts(others)
+        layers += _prompt_layers(prompts, _stem(path), _noted_placement(others))
+    if not layers:
+        raise FileError(f"{path} has no feature in it.")
+    return layers
+
+
+def _noted_shape(features: Features) -> tuple[int, int] | None:
+    noted: Any = features.note.get("image_shape")
+    if not isinstance(noted, list) or [type(n) for n in noted] != [int, int]:
+        return None
+    sensible = all(0 < n <= 2**20 for n in noted) and math.prod(noted) <= 2**31
+    return (noted[0], noted[1]) if sensible else None
+
+
+def _noted_placement(features: Features) -> dict[str, Any]:
+    size, unit = features.note.get("pixel_size"), features.note.get("unit")
+    if not isinstance(size, list) or not isinstance(unit, str):
+        return {}
+    try:
+        return _placed(Calibration.of(2, size, unit))
+    except (ValueError, TypeError):  # SettingsError is one; a note that makes no sense is none
+        return {}
+
+
+def _of_coco(path: Path) -> list[LayerData]:
+    from napari_samhq.io.coco import read_coco
+
+    layers: list[LayerData] = []
+    for image in read_coco(path, boxes_alone=True):
+        name = _stem(Path(image.file_name.replace("\\", "/"))) or _stem(path)
+        if image.objects or not image.boxes:
+            layers.append(_labels_layer(image.objects, image.shape, name))
+        layers += _prompt_layers(image.boxes, name, {})
+    return layers
+
+
+def _labels_layer(
+    objects: Iterable[FileObject], shape: tuple[int, int] | None, name: str
+) -> LayerData:
+    import pandas as pd
+
+    listed = list(objects)
+    labels = labels_of(listed, shape)
+    visible = np.count_nonzero(labels)
+    overlapping = sum(int(one.mask.array().sum()) for one in listed) - visible
+    if overlapping > 0:
+        warnings.warn(
+            f"{name}: {overlapping} pixels belong to several objects, or lie outside of the image. "
+            "A labels layer holds one object in each; the later one is on top.",
+            SamHQWarning,
+            stacklevel=4,
+        )
+    rows = {
+        "index": [one.label_id for one in listed],
+        "name": [one.name for one in listed],
+        "category": [one.category for one in listed],
+        "score": [math.nan if one.score is None else one.score for one in listed],
+    }
+    return labels, {"name": name, "features": pd.DataFrame(rows)}, "labels"
+
+
+def _prompt_layers(
+    prompts: Mapping[int, Drawn], name: str, placed: Mapping[str, Any]
+) -> list[LayerData]:
+    import pandas as pd
+
+    points = [(label_id, point) for label_id, one in prompts.items() for point in one.points]
+    shapes = [(label_id, shape) for label_id, one in prompts.items() for shape in one.shapes]
+    layers: list[LayerData] = []
+    if points:
+        rows = {
+            "object": [label_id for label_id, _ in points],
+            "polarity": [_POLARITIES[point.positive] for _, point in points],
+        }
+        options = {
+            **placed,
+            "name": f"{name} points",
+            "features": pd.DataFrame(rows),
+            "symbol": [_SYMBOLS[point.positive] for _, point in points],
+        }
+        layers.append((np.array([(p.row, p.col) for _, p in points]), options, "points"))
+    if shapes:
+        options = {
+            **placed,
+            "name": f"{name} shapes",
+            "features": pd.DataFrame({"object": [label_id for label_id, _ in shapes]}),
+            "shape_type": [shape.kind for _, shape in shapes],
+            "face_color": "transparent",
+        }
+        layers.append(([np.array(shape.vertices) for _, shape in shapes], options, "shapes"))
+    return layers
+
+
+# ------------------------------------------------------------------------------------------ writing
+
+
+def _calibration_of(options: Mapping[str, Any], ndim: int) -> Calibration:
+    sizes = [abs(float(size)) for size in options.get("scale", ())] or None
+    units = [short_unit(unit) for unit in options.get("units", ())] or None
+    names = tuple(str(name).lower() for name in options.get("axis_labels", ()))
+    named = len(names) == ndim and len(set(names)) == ndim and names[-2:] == ("y", "x")
+    known = named and set(names) <= _AXES
+    return Calibration.of(ndim, sizes, units, names if known else None)
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    leading = tuple(length for length in shape[:-2] if length != 1)
+    return (*leading, *shape[-2:])
+
+
+def _features_of(options: Mapping[str, Any]) -> pd.DataFrame | None:
+    """Take the features of a labels layer as a table: napari finds the label id in "index"."""
+    features = options.get("features")
+    if features is None or len(features) == 0:
+        return None
+    if "index" in features:
+        return features.rename(columns={"index": "label"})
+    return features.rename_axis("label").reset_index()
+
+
+def _merged(first: pd.DataFrame | None, second: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Put two tables of objects together; where both say something, the second one counts."""
+    if first is None or second is None:
+        return second if first is None else first
+    one, other = first.set_index("label"), second.set_index("label")
+    return other.combine_first(one).rename_axis("label").reset_index()
+
+
+def _owners(features: Any, count: int) -> list[int]:
+    """Tell which object each prompt belongs to; 0 where nobody said."""
+    if "object" not in features:
+        return [0] * count
+    return [max(int(label_id), 0) for label_id in np.asarray(features["object"])]
+
+
+def _is_positive(features: Any, index: int) -> bool:
+    return "polarity" not in features or np.asarray(features["polarity"])[index] != "background"
+
+
+def _shape_type(options: Mapping[str, Any], index: int) -> str:
+    kinds = options.get("shape_type", "polygon")
+    return str(kinds if isinstance(kinds, str) else kinds[index])
