@@ -5,7 +5,7 @@ export VENV
 BIN := $(VENV)/bin
 OUT ?= runs/micro
 
-.PHONY: help demo test test-all doctest lint format train-micro docs-images clean
+.PHONY: help demo test test-all doctest lint format train-micro docs docs-serve docs-images clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,9 +43,17 @@ train-micro: ## train the bundled model: make train-micro DATA=folder (ARGS=--re
 	@tools/bootstrap.sh demo
 	$(BIN)/python -m napari_samhq.training.micro --data "$(DATA)" --out "$(OUT)" $(ARGS)
 
+docs: ## build the documentation's site into site/; a warning fails
+	@tools/bootstrap.sh docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
+
+docs-serve: ## show the site at http://127.0.0.1:8000, and build it anew on each change
+	@tools/bootstrap.sh docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve $(ARGS)
+
 docs-images: ## make the pictures in docs/images again, from the real window
 	@tools/bootstrap.sh test
 	tools/with-display.sh $(BIN)/python docs/make_screenshots.py $(ARGS)
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) demo-output build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -4,12 +4,13 @@
 #   tools/bootstrap.sh demo   the package; with a display also napari and a Qt binding
 #   tools/bootstrap.sh test   the package, napari, PyQt6, pytest; Xvfb and GL where there is no display
 #   tools/bootstrap.sh lint   the same, and the linters
+#   tools/bootstrap.sh docs   the package, and what builds the documentation's site
 #
 # Everything goes into .venv; Debian's packages are installed when run as root, and named otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-purpose=${1:?which purpose: demo, test or lint}
+purpose=${1:?which purpose: demo, test, lint or docs}
 venv=${VENV:-.venv}
 python=$venv/bin/python
 torch_needed='torch>=2.10'
@@ -122,6 +123,7 @@ case $purpose in
 demo) if has_display; then extras='[all]'; else extras=''; fi ;;
 test) extras='[test]' ;;
 lint) extras='[test,lint]' ;;
+docs) extras='[docs]' ;;
 *) say "Unknown purpose: $purpose" && exit 2 ;;
 esac
 
