@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_samhq.core.doubt import Doubt
 from napari_samhq.core.images import to_rgb8
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.inference.embedding import ImageEmbedding
@@ -69,7 +70,9 @@ class FakePredictor:
         rows, cols = np.arange(64) * height // 64, np.arange(64) * width // 64
         logits = np.where(masks[:, rows][:, :, cols], 10.0, -10.0).astype(np.float32)
         scores = np.array([0.9, 0.8, 0.7][: len(masks)], dtype=np.float32)
-        return Prediction(masks, scores, logits, 0, (slice(0, height), slice(0, width)))
+        doubts = tuple(Doubt(0.25 * n, 1.5 + n) for n in range(len(masks)))
+        region = (slice(0, height), slice(0, width))
+        return Prediction(masks, scores, logits, 0, region, doubts=doubts)
 
     def predict_many(self, embedding, prompts, **options) -> list[Prediction]:
         return [p for _, p in self.iter_predict(embedding, prompts, **options)]

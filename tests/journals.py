@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_samhq.core.doubt import Doubt
 from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.journal import (
     Choice,
@@ -165,6 +166,7 @@ class RandomWork:
                 fingerprint="ab12",
                 seen=(("contrast_limits", (0.0, 255.0)),),
                 mask=CroppedMask.of(self.rng.random((5, 4)) < 0.5, (1, 2)),
+                doubt=Doubt(*self.rng.random(2).tolist()) if self.rng.random() < 0.8 else None,
             )
             commits.append(Commit(record, self.records.get(draft.label_id), edit))
             after = after.without(draft.label_id)

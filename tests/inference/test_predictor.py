@@ -503,3 +503,25 @@ def test_a_higher_threshold_never_adds_a_pixel(predictor, embedding):
 def test_unknown_wishes_are_refused(predictor, embedding, wanted):
     with pytest.raises(PromptError, match=r"output='best'|threshold=nan"):
         predictor.predict(embedding, points=[[20, 20]], **wanted)
+
+
+@pytest.mark.parametrize("multimask", [False, True])
+def test_doubts_tell_what_hq_changes(predictor, embedding, multimask: bool) -> None:
+    options = {"points": [[60, 100]], "multimask": multimask, "threshold": 0.1}
+    answers = [
+        predictor.predict(embedding, output=one, **options) for one in ("sam", "sam+hq", "hq")
+    ]
+    sam, both = answers[:2]
+    side = sam.low_res_logits.shape[-1]
+    height, width = (-(-n * side // embedding.input_size) for n in embedding.input_shape)
+    for index, doubt in enumerate(both.doubts):
+        before, after = (
+            one.low_res_logits[index, :height, :width] > np.float32(0.1) for one in (sam, both)
+        )
+        union = max((before | after).sum(), 1)
+        assert doubt.disagreement == pytest.approx(1 - (before & after).sum() / union, abs=1e-5)
+        assert doubt.uncertainty_px >= 0
+    # Whichever is shown, HQ changes the same.
+    found = {tuple(doubt.disagreement for doubt in one.doubts) for one in answers}
+    assert len(found) == 1
+    assert len(found.pop()) == len(both.masks)

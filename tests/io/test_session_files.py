@@ -304,6 +304,7 @@ def test_a_file_too_large_is_not_read(tmp_path):
         pytest.param("objects/0/steps", [], "one step", id="FM-38-no-step"),
         pytest.param("objects/0/rules/fill", {"a": {}}, "plain|number", id="FM-38-nested-rule"),
         pytest.param("objects/0/score", "best", "finite number", id="FM-38-score"),
+        pytest.param("objects/0/doubt", {"disagreement": 0.5}, "uncertainty_px", id="FM-38-doubt"),
     ],
 )
 def test_wrong_values_are_named_by_their_place(place, value, message):

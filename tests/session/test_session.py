@@ -48,11 +48,13 @@ def test_the_objects_table(session):
     assert row["model"] == "micro"
     assert row["area"] == np.count_nonzero(session.labels.data == 1) > 0
     assert row["score"] == pytest.approx(0.9)
+    assert (row["disagreement"], row["uncertainty_px"]) == (0.0, 1.5)
 
 
 def test_objects_is_empty_before_the_first(session):
     assert session.objects.empty
-    assert list(session.objects) == ["label_id", "score", "area", "prompts", "plane", "model"]
+    known = ["label_id", "score", "area", "prompts", "plane", "model"]
+    assert list(session.objects) == [*known, "disagreement", "uncertainty_px"]
 
 
 def test_points_differ_in_colour_and_symbol(session):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_samhq.core.doubt import Doubt
     from napari_samhq.core.masks import CroppedMask
     from napari_samhq.core.planes import Plane
 
@@ -238,6 +239,8 @@ class ObjectRecord:
         ``everything`` with its settings, where the object was found among all others.
     mask : CroppedMask or None
         Its pixels, where the labels cannot tell them: all objects of a class have the same value.
+    doubt : Doubt or None
+        How much to trust the mask; None where the model did not tell.
     """
 
     label_id: int
@@ -250,6 +253,7 @@ class ObjectRecord:
     fingerprint: str = ""
     seen: tuple[tuple[str, Any], ...] = ()
     mask: CroppedMask | None = None
+    doubt: Doubt | None = None
 
     @property
     def value(self) -> int:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from napari_samhq.core.doubt import Doubt, uncertainty_of
 from napari_samhq.core.geometry import rc_to_model_xy
 from napari_samhq.errors import OutOfMemoryError, PromptError
 from napari_samhq.inference.prediction import Prediction
@@ -170,9 +171,41 @@ def chosen_masks(
     return (decoded.hq_logits.expand_as(sam) if output == "hq" else sam + decoded.hq_logits), scores
 
 
+def disagreements(decoded: DecodedMasks, embedding: ImageEmbedding, wanted: Wanted) -> Tensor:
+    """Measure what the HQ token changes, see :class:`~napari_samhq.core.doubt.Doubt`; (P, M)."""
+    sam, _ = chosen_masks(decoded, multimask=wanted.multimask, output="sam")
+    rows, cols = _without_padding(embedding, sam.shape[-1])
+    before = sam[..., rows, cols] > wanted.threshold
+    after = (sam + decoded.hq_logits)[..., rows, cols] > wanted.threshold
+    common = (before & after).sum(dim=(-2, -1))
+    return 1 - common / (before | after).sum(dim=(-2, -1)).clamp(min=1)
+
+
+def _without_padding(embedding: ImageEmbedding, side: int) -> tuple[slice, slice]:
+    """Find the part of low-res logits that lies over the image."""
+    height, width = (-(-n * side // embedding.input_size) for n in embedding.input_shape)
+    return slice(height), slice(width)
+
+
+def _doubts(
+    embedding: ImageEmbedding, logits: NDArray[np.float32], disagreement: Tensor, threshold: float
+) -> tuple[Doubt, ...]:
+    side = logits.shape[-1]
+    rows, cols = _without_padding(embedding, side)
+    px = max(embedding.image_shape) / max(embedding.input_shape) * embedding.input_size / side
+    return tuple(
+        Doubt(changed, uncertainty_of(one[rows, cols], threshold, px))
+        for changed, one in zip(disagreement.tolist(), logits, strict=True)
+    )
+
+
 @torch.inference_mode()
 def enlarged(
-    embedding: ImageEmbedding, logits: Tensor, scores: Tensor, threshold: float = MASK_THRESHOLD
+    embedding: ImageEmbedding,
+    logits: Tensor,
+    scores: Tensor,
+    disagreement: Tensor,
+    threshold: float = MASK_THRESHOLD,
 ) -> Prediction:
     """Bring the answer to one prompt to the image's size.
 
@@ -181,7 +214,7 @@ def enlarged(
     embedding : ImageEmbedding
     logits : Tensor of shape (M, h, w)
         Low-res logits, best first.
-    scores : Tensor of shape (M,)
+    scores, disagreement : Tensor of shape (M,)
     threshold : float
         Logits above it are object.
 
@@ -198,12 +231,14 @@ def enlarged(
                 low_res[None], embedding.input_shape, (height, width), embedding.input_size
             )
             mask[:] = (full[0] > threshold).cpu().numpy()
+    low_res_logits = logits.cpu().numpy().copy()
     return Prediction(
         masks=masks,
         scores=scores.cpu().numpy(),
-        low_res_logits=logits.cpu().numpy().copy(),
+        low_res_logits=low_res_logits,
         best=0,
         region=(slice(0, height), slice(0, width)),
+        doubts=_doubts(embedding, low_res_logits, disagreement, threshold),
     )
 
 

@@ -108,6 +108,7 @@ def placed(answer: Prediction, window: Window, step: int) -> WindowPrediction:
         best=answer.best,
         region=(slice(top, top + height), slice(left, left + width)),
         window=window,
+        doubts=tuple(doubt.enlarged(step) for doubt in answer.doubts),
     )
 
 
@@ -142,4 +143,5 @@ def candidate(answer: WindowPrediction, index: int) -> WindowPrediction:
             slice(left + cols.start, left + cols.stop),
         ),
         window=answer.window,
+        doubts=answer.doubts[index : index + 1],
     )

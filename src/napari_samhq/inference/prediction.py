@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_samhq.core.doubt import Doubt
     from napari_samhq.core.journal import Output
     from napari_samhq.core.prompts import Prompt
 
@@ -35,6 +36,9 @@ class Prediction:
         Index of the candidate with the highest score.
     region : pair of slices
         Rows and columns of the image that the masks cover.
+    doubts : tuple of Doubt
+        For each candidate what HQ changed, and how sure its outline is; empty from predictors that
+        do not tell.
     """
 
     masks: NDArray[np.bool_]
@@ -42,6 +46,7 @@ class Prediction:
     low_res_logits: NDArray[np.float32]
     best: int
     region: tuple[slice, slice]
+    doubts: tuple[Doubt, ...] = field(default=(), kw_only=True)
 
     @property
     def mask(self) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from napari_samhq.inference._decoding import (
     chosen_masks,
     chunk_length,
     decode,
+    disagreements,
     enlarged,
     free_memory,
     grouped,
@@ -382,7 +383,7 @@ class Predictor:
             for index, prompt in enumerate(prompts)
         ]
         self._check(embedding, cleaned)
-        for indices, logits, scores in self._batches(
+        for indices, logits, scores, _ in self._batches(
             embedding, cleaned, Wanted.of(multimask, False, output, 0.0)
         ):
             yield indices, logits.cpu().numpy(), scores.cpu().numpy()
@@ -413,24 +414,25 @@ class Predictor:
     def _generate(
         self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
     ) -> Iterator[tuple[int, Prediction]]:
-        for indices, logits, scores in self._batches(embedding, prompts, wanted):
-            for index, low_res_logits, score in zip(indices, logits, scores, strict=True):
-                yield index, enlarged(embedding, low_res_logits, score, wanted.threshold)
+        for indices, logits, scores, changed in self._batches(embedding, prompts, wanted):
+            for index, one, score, change in zip(indices, logits, scores, changed, strict=True):
+                yield index, enlarged(embedding, one, score, change, wanted.threshold)
 
     def _batches(
         self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
-    ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    ) -> Iterator[tuple[list[int], Tensor, Tensor, Tensor]]:
         longest = chunk_length(embedding, self.device)
         for indices in grouped(prompts, longest):
             batch = [prompts[i] for i in indices]
             if len(batch) == 1 < min(len(prompts), longest):
                 batch *= 2  # alone it would be rounded otherwise than with others
-            logits, scores = self._decode_or_halve(embedding, batch, wanted)
-            yield indices, logits[: len(indices)], scores[: len(indices)]
+            logits, scores, changed = self._decode_or_halve(embedding, batch, wanted)
+            count = len(indices)
+            yield indices, logits[:count], scores[:count], changed[:count]
 
     def _decode_or_halve(
         self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         try:
             return self._decode(embedding, prompts, wanted)
         except RuntimeError as error:
@@ -444,8 +446,8 @@ class Predictor:
             parts = [
                 self._decode(embedding, part, wanted) for part in (prompts[:half], prompts[half:])
             ]
-        logits, scores = zip(*parts, strict=True)
-        return torch.cat(logits), torch.cat(scores)
+        logits, scores, changed = zip(*parts, strict=True)
+        return torch.cat(logits), torch.cat(scores), torch.cat(changed)
 
     def _encode(self, pictures: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         return encode(self._network, pictures, self._name)
@@ -453,9 +455,10 @@ class Predictor:
     @torch.inference_mode()
     def _decode(
         self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         decoded = decode(self._network, embedding, prompts, self._low_res_size)
-        return chosen_masks(decoded, multimask=wanted.multimask, output=wanted.output)
+        chosen = chosen_masks(decoded, multimask=wanted.multimask, output=wanted.output)
+        return *chosen, disagreements(decoded, embedding, wanted)
 
 
 def _cleaned(prompt: Prompt, image_shape: tuple[int, int], index: int, count: int) -> Prompt:

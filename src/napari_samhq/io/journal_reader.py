@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from napari_samhq.core.doubt import Doubt
 from napari_samhq.core.drawn import CLOSED_SHAPES, Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.journal import (
     Choice,
@@ -98,6 +99,7 @@ class JournalReader:
             fingerprint=fields.text("fingerprint", ""),
             seen=named_values(fields, "seen"),
             mask=self.pixels.mask(fields.child("mask")) if fields.has("mask") else None,
+            doubt=_doubt(fields.child("doubt")) if fields.has("doubt") else None,
         )
 
     def _commit(self, fields: Fields) -> Commit:
@@ -182,6 +184,12 @@ class JournalReader:
         if not isinstance(value, list) or len(value) != count:
             raise fields.wrong(value, f"a list of {count} numbers", place)
         return [fields.as_number(one, place) for one in value]
+
+
+def _doubt(fields: Fields) -> Doubt:
+    found = Doubt(fields.number("disagreement"), fields.number("uncertainty_px"))
+    fields.done()
+    return found
 
 
 def named_values(fields: Fields, name: str) -> tuple[tuple[str, Any], ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import math
 import zlib
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,6 +161,8 @@ def record_to_json(record: ObjectRecord) -> dict[str, Any]:
         "rules": dict(record.rules),
         "seen": dict(record.seen),
     }
+    if record.doubt is not None:
+        content["doubt"] = asdict(record.doubt)
     if record.mask is not None:
         content["mask"] = _mask_to_json(record.mask)
     return content

@@ -15,6 +15,7 @@ from napari_samhq.session.runner import Job, Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
+    from napari_samhq.core.doubt import Doubt
     from napari_samhq.core.journal import Draft, Output
     from napari_samhq.core.planes import Plane
     from napari_samhq.inference.prediction import Prediction
@@ -64,6 +65,7 @@ class Shown:
     together: bool
     model: str
     fingerprint: str = ""
+    doubts: tuple[Doubt, ...] = ()
 
     @classmethod
     def of(cls, answer: Answer) -> Shown:
@@ -83,6 +85,7 @@ class Shown:
             answer.together,
             answer.model,
             answer.fingerprint,
+            found.doubts,
         )
 
     @property
@@ -100,6 +103,11 @@ class Shown:
     def score(self) -> float:
         """The model's own estimate for the chosen mask."""
         return self.scores[self.chosen]
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """How much to trust the chosen mask, where the model tells."""
+        return self.doubts[self.chosen] if self.doubts else None
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from napari_samhq.core.cleaning import clean_mask
+from napari_samhq.core.doubt import Doubt
 from napari_samhq.core.edits import reverse, same_edits
 from napari_samhq.core.journal import (
     ChoiceChanged,
@@ -232,16 +233,18 @@ class Ledger:
         """List the objects in the labels layer, be they made here, painted, or there before."""
         import pandas as pd
 
-        rows = [
-            (i, one.score, area, str(one.drawn), one.plane.position, one.model)
-            for i, one in self.records.items()
-            if (area := self.bound.area(i, one))
-        ]
-        rows += [
-            (i, float("nan"), self.bound.area(i), "", self.bound.position(i), "")
-            for i in self.bound.ids_without(self.records.values())
-        ]
+        unknown = Doubt(float("nan"), float("nan"))
+        rows: list[tuple[Any, ...]] = []
+        for i, one in self.records.items():
+            if area := self.bound.area(i, one):
+                doubt = astuple(one.doubt or unknown)
+                known = (i, one.score, area, str(one.drawn), one.plane.position, one.model)
+                rows.append((*known, *doubt))
+        for i in self.bound.ids_without(self.records.values()):
+            known = (i, float("nan"), self.bound.area(i), "", self.bound.position(i), "")
+            rows.append((*known, *astuple(unknown)))
         columns = ["label_id", "score", "area", "prompts", "plane", "model"]
+        columns += ["disagreement", "uncertainty_px"]
         return pd.DataFrame(sorted(rows, key=lambda row: row[0]), columns=columns)
 
     # ---------------------------------------------------------------------------------------- parts
@@ -272,6 +275,7 @@ class Ledger:
             fingerprint=shown.fingerprint,
             seen=tuple(seen.items()),
             mask=mask if rules.mode == "semantic" else None,
+            doubt=shown.doubt,
         )
         return Commit(record, replaced, edit)
 

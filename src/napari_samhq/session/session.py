@@ -169,7 +169,11 @@ class Session(Choosing, Looking, Finding):
 
     @property
     def objects(self) -> pd.DataFrame:
-        """The objects made here: label_id, score, area in pixels, prompts, plane, model."""
+        """The objects: label_id, score, area in pixels, prompts, plane, model, and their doubt.
+
+        The last two columns, ``disagreement`` and ``uncertainty_px``, are those of
+        :class:`~napari_samhq.core.doubt.Doubt`; NaN where nobody knows them.
+        """
         return self._ledger.table()
 
     # ------------------------------------------------------------------------ the object being made
