@@ -1,6 +1,7 @@
 """What all commands share: options, progress, and how errors and warnings are told."""
 
 import functools
+import math
 import sys
 import warnings
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
-from napari_samhq.errors import SamHQError, SamHQWarning
+from napari_samhq.errors import FileError, SamHQError, SamHQWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from napari_samhq.checkpoints import LoadedModel
 
@@ -30,9 +32,18 @@ __all__ = [
     "progress_bar",
     "reported",
     "say",
+    "tell_json",
+    "told_error",
+    "valid_output",
+    "without_nan",
 ]
 
 P = ParamSpec("P")
+
+# What brings packages that not everyone needs.
+_EXTRAS = dict.fromkeys(("napari", "qtpy", "superqt", "vispy", "magicgui"), "all") | dict.fromkeys(
+    ("dask", "distributed"), "distributed"
+)
 
 
 class Precision(StrEnum):
@@ -59,7 +70,20 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came f
 
 def say(message: str) -> None:
     """Tell the user something beside the result: stderr, so that results can be piped."""
-    typer.echo(message, err=True)
+    with _above_bars():
+        typer.echo(message, err=True)
+
+
+@contextmanager
+def _above_bars() -> "Iterator[None]":
+    """Take bars away while something is told, so that it does not tear them."""
+    if "tqdm" in sys.modules and sys.stderr.isatty():
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=sys.stderr):
+            yield
+    else:
+        yield
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -72,24 +96,74 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
             warnings.simplefilter("always", SamHQWarning)
             try:
                 command(*args, **kwargs)
-            except (typer.Exit, typer.Abort, typer.BadParameter):
+            except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
                 raise
-            except SamHQError as error:
-                if kwargs["debug"]:
-                    raise
-                say(f"Error: {error}")
-                raise typer.Exit(1) from error
             except Exception as error:
                 if kwargs["debug"]:
                     raise
-                # Nobody raised this on purpose, so that the message alone may say little.
-                say(
-                    f"Error: {type(error).__name__}: {error}. This is not an error that "
-                    "napari-samhq knows; --debug shows where it comes from."
-                )
+                say(f"Error: {told_error(error)}")
                 raise typer.Exit(1) from error
 
     return wrapper
+
+
+def told_error(error: Exception) -> str:
+    """Put an error into one line for people who do not read Python."""
+    if isinstance(error, ModuleNotFoundError) and not isinstance(error, SamHQError):
+        missing = (error.name or "").partition(".")[0]
+        extra = _EXTRAS.get(missing)
+        if extra is not None:
+            return (
+                f"This needs {missing}, which is not installed. Run: "
+                f"pip install 'napari-samhq[{extra}]'"
+            )
+    told = str(error)
+    if not isinstance(error, SamHQError):
+        # Nobody raised this on purpose, so that the message alone may say little.
+        told = (
+            f"{type(error).__name__}: {told}. This is not an error that napari-samhq knows; "
+            "--debug shows where it comes from."
+        )
+    return " ".join(told.split())  # one line, whatever libraries put into their messages
+
+
+def tell_json(value: Any) -> None:
+    """Print a result for programs: numbers that are none, which JSON does not know, as null."""
+    import json
+
+    typer.echo(json.dumps(without_nan(value), indent=1, allow_nan=False))
+
+
+def without_nan(value: Any) -> Any:
+    """Replace numbers that JSON does not know by None, in lists and mappings too.
+
+    Examples
+    --------
+    >>> without_nan({"iou": [0.5, float("nan")]})
+    {'iou': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {key: without_nan(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def valid_output(path: "Path", check: Callable[["Path"], None]) -> None:
+    """Refuse a name that results cannot have, as wrong usage.
+
+    Raises
+    ------
+    typer.BadParameter
+        If `check` raises a FileError.
+    """
+    from napari_samhq.cli.paths import check_name
+
+    try:
+        check_name(path)
+        check(path)
+    except FileError as error:
+        raise typer.BadParameter(str(error), param_hint="--output") from error
 
 
 def _show_warning(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:

@@ -16,7 +16,7 @@ from napari_samhq.cli.common import (
     progress_bar,
     reported,
 )
-from napari_samhq.cli.segment import Plane, _plane_indices
+from napari_samhq.cli.segment import Plane, plane_indices
 
 if TYPE_CHECKING:
     from napari_samhq.inference.source import Region
@@ -63,7 +63,7 @@ def embed(
     What is in the store already is not looked at again: a run that was stopped, or killed, goes on
     where it was when it is started once more.
     """
-    indices = _plane_indices(plane)
+    indices = plane_indices(plane)
     limits = _numbers(contrast_limits, 2, "--contrast-limits", "0,4095")
     part = _numbers(region, 4, "--region", "0,0,2048,2048")
     if scale not in {2.0**k for k in range(-2, 15)}:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,13 @@ import typer
 from napari_samhq.cli.common import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from napari_samhq.batch.run import Step
-    from napari_samhq.checkpoints import LoadedModel
+    from napari_samhq.cli.work import Engine, Task, Wanted
+    from napari_samhq.inference.settings import AutomaticSettings
 
-__all__ = ["changes_of", "load_predictor", "segment_everything"]
+__all__ = ["run_everything", "settings_of"]
 
 _TITLES = {
     "segment": "Tiles",
@@ -25,20 +24,25 @@ _TITLES = {
     "draw": "Drawing",
     "write": "Writing",
 }
+_SWITCH = dict.fromkeys(("true", "yes", "1"), True) | dict.fromkeys(("false", "no", "0"), False)
 _FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}]"
 
 
-def changes_of(pairs: Sequence[str]) -> dict[str, Any]:
-    """Read settings such as ``min_score=0.6``.
+def settings_of(preset: str, pairs: Sequence[str]) -> AutomaticSettings:
+    """Read a preset, and settings such as ``min_score=0.6`` that differ from it.
 
     Raises
     ------
     typer.BadParameter
-        If one is no setting, or its value is none.
+        If there is no such preset or setting, or it cannot have the value.
     """
     from napari_samhq.errors import SettingsError
-    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.settings import PRESETS, AutomaticSettings
 
+    if preset not in PRESETS:
+        raise typer.BadParameter(
+            f"'{preset}' is none of {', '.join(PRESETS)}.", param_hint="--preset"
+        )
     kinds = {one.name: one.kind for one in AutomaticSettings.described()}
     changes: dict[str, Any] = {}
     for pair in pairs:
@@ -49,98 +53,50 @@ def changes_of(pairs: Sequence[str]) -> dict[str, Any]:
                 f"'{pair}' is none of {', '.join(kinds)}, with = and a value.", param_hint="--set"
             )
         try:
-            changes[name] = text.lower() in ("true", "yes", "1") if kind is bool else kind(text)
-        except ValueError:
+            changes[name] = _SWITCH[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError):
             raise typer.BadParameter(
                 f"'{text}' is no {kind.__name__} for {name}.", param_hint="--set"
             ) from None
     try:
-        AutomaticSettings.of({**_neutral(), **changes}.items())
+        return AutomaticSettings.preset(preset, **changes)
     except SettingsError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from None
-    return changes
 
 
-def _neutral() -> dict[str, Any]:
-    """Sizes that forbid nothing, to check single settings with."""
-    return {"smallest_px": 1, "largest_px": 0}
-
-
-def segment_everything(
-    image: Path,
-    output: Path,
-    *,
-    plane: Sequence[int] | None,
-    loaded: LoadedModel,
-    open_predictor: Callable[[], Any],
-    scheduler: str | None,
-    overwrite: bool,
-    **options: Any,
-) -> dict[str, Any]:
-    """Segment, write the labels, and sum up.
-
-    Parameters
-    ----------
-    image, output : Path
-    plane : sequence of int, optional
-    loaded : LoadedModel
-    open_predictor : callable
-        How workers of a cluster get their model.
-    scheduler : str, optional
-        Address of a cluster.
-    overwrite : bool
-    **options
-        For :func:`napari_samhq.segment_everything`.
+def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
+    """Segment all objects of an image, with a bar for each stage, and write them.
 
     Returns
     -------
-    dict
-        What `segment` tells.
+    int
+        How many objects there are.
     """
     from napari_samhq.batch.everything import segment_everything as run
     from napari_samhq.batch.publish import OUTPUT_SUFFIXES, note_of
-    from napari_samhq.inference.predictor import Predictor
-    from napari_samhq.io.atomic import check_target
-    from napari_samhq.io.images import open_image
-    from napari_samhq.io.labels import write_labels
+    from napari_samhq.cli.results import write_result
 
-    start = time.perf_counter()
-    source = open_image(image, plane=plane)
+    output = task.output
     is_any_size = output.suffix.lower() in OUTPUT_SUFFIXES
-    if not is_any_size:
-        check_target(output, overwrite=overwrite)
+    image: Any = task.source
+    if wanted.scheduler is not None and wanted.plane is None:
+        image = task.image  # workers open the file, rather than being sent its pixels
     with closing(_Bars()) as bars:
         labels = run(
-            source,
-            Predictor(loaded) if scheduler is None else open_predictor,
+            image,
+            engine.predictor if wanted.scheduler is None else engine.opener,
+            settings=wanted.settings,
             out=output if is_any_size else None,
-            overwrite=overwrite,
-            scheduler=scheduler,
+            overwrite=wanted.overwrite,
+            resume=wanted.resume,
+            workers=wanted.workers,
+            scheduler=wanted.scheduler,
             progress=bars.show,
-            **options,
         )
     if is_any_size:
-        count = note_of(output).get("objects", 0)
-    else:
-        write_labels(output, labels, overwrite=overwrite)
-        count = int(labels.max())
-    return {
-        "image": str(image),
-        "labels": str(output),
-        "model": loaded.info.name,
-        "device": str(loaded.device),
-        "shape": list(source.shape),
-        "seconds": {"everything": round(time.perf_counter() - start, 3)},
-        "count": count,
-    }
-
-
-def load_predictor(model: str, device: str, precision: str) -> Any:
-    """Load a model in a worker of a cluster."""
-    from napari_samhq.checkpoints import load_model
-    from napari_samhq.inference.predictor import Predictor
-
-    return Predictor(load_model(model, device=device, precision=precision))
+        return int(note_of(output).get("objects", 0))
+    write_result(output, labels, {}, image=task.image, overwrite=wanted.overwrite)
+    return int(labels.max())
 
 
 class _Bars:

@@ -1,6 +1,5 @@
-"""``napari-samhq segment``: one image, a file of prompts or none, one label image."""
+"""``napari-samhq segment``: images of any number, prompts or none, a result for each image."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,17 +13,43 @@ from napari_samhq.cli.common import (
     Overwrite,
     Precision,
     PrecisionOption,
-    load,
     reported,
+    tell_json,
+    valid_output,
 )
-from napari_samhq.cli.everything import changes_of, load_predictor, segment_everything
-from napari_samhq.errors import FileError
+from napari_samhq.cli.everything import settings_of
+from napari_samhq.cli.many import for_each, part_indices, tell_failures
+from napari_samhq.cli.paths import Found, find_images, is_several, part_of
+from napari_samhq.cli.results import RESULT_SUFFIXES, check_result
+from napari_samhq.cli.work import Engine, Wanted, prepare, segment_one
 
 if TYPE_CHECKING:
-    from napari_samhq.core.prompts import Prompt
+    from collections.abc import Sequence
+
+    from napari_samhq.cli.many import Outcome
 
 __all__ = ["segment"]
 
+Images = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="IMAGE...",
+        help="TIFF, PNG, JPEG, npy, zarr or OME-Zarr; several, a folder, or a pattern as 'a/*.tif'.",
+    ),
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Labels (.tif, .png, .npy, .zarr), COCO (.json), QuPath (.geojson), ImageJ (.zip) or "
+        "table (.csv); a folder for several images.",
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", help="Extension of the results in a folder.  [default: tif]"),
+]
 Points = Annotated[
     Path | None,
     typer.Option(
@@ -33,6 +58,13 @@ Points = Annotated[
 ]
 Boxes = Annotated[
     Path | None, typer.Option(help="CSV file of boxes: min_row,min_col,max_row,max_col.")
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        help="Points, boxes or outlines in CSV, GeoJSON, COCO or a session; or a folder with a "
+        "file for each image, of the same name."
+    ),
 ]
 Everything = Annotated[bool, typer.Option("--everything", help="Segment all there is.")]
 Preset = Annotated[str, typer.Option(help="For --everything: cells, nuclei or thin.")]
@@ -53,7 +85,15 @@ Scheduler = Annotated[
     typer.Option(help="For --everything: address of a dask scheduler, as tcp://host:8786."),
 ]
 Resume = Annotated[
-    bool, typer.Option(help="For --everything: go on with a run that was interrupted.")
+    bool | None,
+    typer.Option(
+        "--resume/--no-resume",
+        help="Take results for done that were made of the same image with the same model, prompts "
+        "and settings; go on with tiles.  [default: --resume for --everything]",
+    ),
+]
+Part = Annotated[
+    str | None, typer.Option(help="Do the third of ten shares of the images: 3/10.")
 ]
 Plane = Annotated[
     str | None, typer.Option(help="Plane of a stack: an index for each leading axis, as 0,12.")
@@ -62,12 +102,11 @@ Plane = Annotated[
 
 @reported
 def segment(
-    image: Annotated[Path, typer.Argument(help="TIFF, PNG, JPEG, npy, zarr or OME-Zarr.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Labels: .tif, .png, .npy or .zarr.")
-    ],
+    images: Images,
+    output: Output,
     points: Points = None,
     boxes: Boxes = None,
+    prompts: Prompts = None,
     everything: Everything = False,
     preset: Preset = "cells",
     spacing: Spacing = None,
@@ -76,7 +115,9 @@ def segment(
     setting: Changes = None,
     workers: Workers = 1,
     scheduler: Scheduler = None,
-    resume: Resume = True,
+    file_format: Format = None,
+    part: Part = None,
+    resume: Resume = None,
     plane: Plane = None,
     model: Model = "micro",
     device: Device = "auto",
@@ -85,90 +126,179 @@ def segment(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Segment one object for each point or box of a CSV file, or everything.
+    """Segment one object for each point, box or other prompt in a file, or everything.
 
-    Coordinates are rows and columns in image pixels, integers on pixel centres. Points that share
-    a number in the column `object` are prompts of one object, and that number is its label id;
-    otherwise objects are numbered from 1 in the order of the lines.
+    Coordinates in CSV files are rows and columns in image pixels, integers on pixel centres.
+    Points that share a number in the column `object` are prompts of one object, and that number is
+    its label id; otherwise objects are numbered from 1 in the order of the lines.
 
     --everything takes images of any size. To .zarr and .tif it writes with little memory, and when
     it was interrupted the same command goes on where it was.
+
+    Of several images each gives a result of its name in the folder OUTPUT, and one that cannot be
+    done does not stop the others. Beside each result a record, *.run.json, says how it was made.
     """
-    given = [points is not None, boxes is not None, everything]
-    if sum(given) != 1:
-        came = ("none", "two of them", "all")[max(0, sum(given) - 1)]
+    given = {"points": points, "boxes": boxes, "prompts": prompts, "everything": everything}
+    chosen = [name for name, value in given.items() if value]
+    if len(chosen) != 1:
+        came = " and ".join(f"--{name}" for name in chosen) or "none"
         raise typer.BadParameter(
-            f"Give one of --points, --boxes and --everything; given are {came}."
+            f"Give one of --points, --boxes, --prompts and --everything; given are {came}."
         )
-    indices = _plane_indices(plane)
-    _check_output(image, output)
-    if everything:
-        sizes = {"spacing_px": spacing, "tile_px": tile, "halo_px": halo}
-        changes = [f"{name}={value}" for name, value in sizes.items() if value is not None]
-        options = changes_of([*(setting or []), *changes]) | {"preset": _known_preset(preset)}
-        options |= {"workers": workers, "scheduler": scheduler, "resume": resume}
-        summary = segment_everything(
-            image,
-            output,
-            plane=indices,
-            loaded=load(model, device, precision),
-            open_predictor=partial(load_predictor, model, device, precision.value),
-            overwrite=overwrite,
-            **options,
-        )
-        _tell(summary, as_json)
+    sizes = {"spacing_px": spacing, "tile_px": tile, "halo_px": halo}
+    changes = [f"{name}={value}" for name, value in sizes.items() if value is not None]
+    settings = settings_of(preset, [*(setting or []), *changes])
+    wanted = Wanted(
+        chosen[0],
+        points or boxes or prompts,
+        settings if everything else None,
+        plane_indices(plane),
+        overwrite,
+        everything if resume is None else resume,
+        workers,
+        scheduler,
+    )
+    if scheduler is not None:
+        _check_cluster()
+    engine = Engine(model, device, precision)
+    share = part_indices(part)
+    if is_several(images) or output.is_dir() and output.suffix.lower() != ".zarr":
+        _segment_all(images, output, file_format, share, wanted, engine, as_json, debug)
         return
-
-    from napari_samhq.io.atomic import check_target
-    from napari_samhq.io.images import read_image
-    from napari_samhq.io.labels import write_labels
-
+    if file_format is not None or part is not None:
+        raise typer.BadParameter("--format and --part are for several images and a folder.")
+    found = Found(Path(images[0]), Path(images[0]))
+    valid_output(output, check_result)
+    _check_apart([found], [output])
     # All that can be wrong is looked at before the model is loaded.
-    check_target(output, overwrite=overwrite)
-    prompts = _read_prompts(points, boxes)
-    pixels = read_image(image, plane=indices)
-
-    from napari_samhq.cli.job import segment_prompts
-    from napari_samhq.inference.predictor import Predictor
-
-    loaded = load(model, device, precision)
-    result = segment_prompts(Predictor(loaded), pixels, prompts)
-    write_labels(output, result.labels, overwrite=overwrite)
-    table = result.table()
-    summary = {
-        "image": str(image),
-        "labels": str(output),
-        "model": loaded.info.name,
-        "device": str(loaded.device),
-        "shape": list(result.labels.shape),
-        "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
-        "objects": table.to_dict("records"),
-        "without_pixels": sorted(set(prompts) - set(table["label"].tolist())),
-    }
-    _tell(summary, as_json)
-
-
-def _known_preset(name: str) -> str:
-    from napari_samhq.inference.settings import PRESETS
-
-    if name not in PRESETS:
-        raise typer.BadParameter(
-            f"'{name}' is none of {', '.join(PRESETS)}.", param_hint="--preset"
-        )
-    return name
-
-
-def _tell(summary: dict[str, Any], as_json: bool) -> None:
-    """Print the summary for programs or for people."""
+    summary = segment_one(prepare(found, output, wanted), wanted, engine)
     if as_json:
-        import json
-
-        typer.echo(json.dumps(summary, indent=1))
+        tell_json(summary)
     else:
         typer.echo(_told(summary))
 
 
-def _plane_indices(plane: str | None) -> list[int] | None:
+def _segment_all(
+    given: "Sequence[str]",
+    folder: Path,
+    file_format: str | None,
+    share: tuple[int, int],
+    wanted: Wanted,
+    engine: Engine,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Segment many images into a folder."""
+    from napari_samhq.io.atomic import explained
+
+    if folder.suffix.lower() in RESULT_SUFFIXES and not folder.is_dir():
+        raise typer.BadParameter(
+            f"For several images give a folder; {folder} is the name of one result.",
+            param_hint="--output",
+        )
+    images = find_images(given)
+    outputs = _outputs(images, folder, file_format)
+    if wanted.prompts is not None and not _has_many(wanted.prompts):
+        raise typer.BadParameter(
+            f"{wanted.prompts} is a file for one image, and there are {len(images)}. Give a folder "
+            "that has a file of the same name for each of them, or a COCO file.",
+            param_hint=f"--{wanted.kind}",
+        )
+    _check_apart(images, list(outputs.values()))
+    _check_kept(list(outputs.values()), wanted)
+    images = part_of(images, share)
+    valid_output(folder, lambda _: None)
+    _ = engine.predictor  # what is wrong with the model is wrong for all images
+    with explained("write", folder, "Choose another place."):
+        for output in (outputs[found] for found in images):
+            output.parent.mkdir(parents=True, exist_ok=True)
+
+    def do(found: Found) -> dict[str, Any]:
+        return segment_one(prepare(found, outputs[found], wanted), wanted, engine)
+
+    outcome = for_each(images, do, debug=debug)
+    if as_json:
+        failed = [{"image": name, "error": reason} for name, reason in outcome.failed]
+        tell_json({"folder": str(folder), "images": outcome.done, "failed": failed})
+    else:
+        typer.echo(_told_all(outcome, folder, engine))
+    tell_failures(outcome)
+
+
+def _outputs(images: "Sequence[Found]", folder: Path, file_format: str | None) -> dict[Found, Path]:
+    """Name the results after the images.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is no such format, or two images would share a result.
+    """
+    suffix = "." + (file_format or "tif").lower().lstrip(".")
+    if suffix not in RESULT_SUFFIXES:
+        known = ", ".join(one.lstrip(".") for one in RESULT_SUFFIXES)
+        raise typer.BadParameter(f"'{file_format}' is none of {known}.", param_hint="--format")
+    outputs: dict[Found, Path] = {}
+    owners: dict[Path, Found] = {}
+    for found in images:
+        output = folder / found.place.with_suffix(suffix)
+        if output in owners:
+            raise typer.BadParameter(
+                f"{owners[output].path} and {found.path} would both be written to {output}. Do "
+                "them one after the other, into different folders."
+            )
+        owners[output], outputs[found] = found, output
+    return outputs
+
+
+def _has_many(prompts: Path) -> bool:
+    """Tell whether prompts may be those of many images; what is not there is told later."""
+    name = prompts.name.lower()
+    is_coco = name.endswith(".json") and not name.endswith(".samhq.json")
+    return prompts.is_dir() or is_coco or not prompts.exists()
+
+
+def _check_apart(images: "Sequence[Found]", outputs: "Sequence[Path]") -> None:
+    """Refuse to write onto the images themselves, as wrong usage."""
+    places = {found.path.resolve() for found in images}
+    for output in outputs:
+        if output.resolve() in places:
+            raise typer.BadParameter(
+                f"{output} is the image itself. Choose another place.", param_hint="--output"
+            )
+
+
+def _check_kept(outputs: "Sequence[Path]", wanted: Wanted) -> None:
+    """Refuse at once what would be refused for each image.
+
+    Raises
+    ------
+    FileError
+        If results are there that may neither be replaced nor taken for done.
+    """
+    from napari_samhq.errors import FileError
+
+    there = [one for one in outputs if one.exists()]
+    if there and not wanted.overwrite and not wanted.resume:
+        raise FileError(
+            f"{len(there)} of {len(outputs)} results exist already, {there[0]} for one. Do the "
+            "others with --resume, replace these with --overwrite, or choose another folder."
+        )
+
+
+def _check_cluster() -> None:
+    """Find out now, not after a large model was loaded, that there is no dask."""
+    from importlib.util import find_spec
+
+    from napari_samhq.errors import MissingExtraError
+
+    if find_spec("distributed") is None:
+        raise MissingExtraError(
+            "--scheduler needs dask.distributed, which is not installed. Run: "
+            "pip install 'napari-samhq[distributed]'"
+        )
+
+
+def plane_indices(plane: str | None) -> list[int] | None:
     """Read "0,12"."""
     if plane is None:
         return None
@@ -180,35 +310,18 @@ def _plane_indices(plane: str | None) -> list[int] | None:
         ) from None
 
 
-def _check_output(image: Path, output: Path) -> None:
-    """Refuse what could never be right, as wrong usage."""
-    from napari_samhq.io.labels import check_label_suffix
-
-    try:
-        check_label_suffix(output)
-    except FileError as error:
-        raise typer.BadParameter(str(error), param_hint="--output") from error
-    if output.exists() and image.exists() and output.samefile(image):
-        raise typer.BadParameter("This is the image itself.", param_hint="--output")
-
-
-def _read_prompts(points: Path | None, boxes: Path | None) -> "dict[int, Prompt]":
-    from napari_samhq.io.prompt_files import read_boxes_csv, read_points_csv
-
-    if points is not None:
-        return read_points_csv(points)
-    assert boxes is not None
-    return read_boxes_csv(boxes)
-
-
 def _told(summary: dict[str, Any]) -> str:
-    """Put the summary into words."""
-    scores = [row["score"] for row in summary.get("objects", [])]
-    count = summary.get("count", len(scores))
+    """Put the summary of one image into words."""
     height, width = summary["shape"]
+    if summary["skipped"]:
+        return (
+            f"{summary['count']} objects in {summary['image']} ({height} x {width} px): done "
+            f"already.\nLabels: {summary['labels']}"
+        )
+    scores = [row["score"] for row in summary.get("objects", [])]
     seconds = sum(summary["seconds"].values())
     lines = [
-        f"{count} objects in {summary['image']} ({height} x {width} px), "
+        f"{summary['count']} objects in {summary['image']} ({height} x {width} px), "
         f"with {summary['model']} on {summary['device']} in {seconds:.1f} s"
         + (f", mean score {sum(scores) / len(scores):.2f}." if scores else ".")
     ]
@@ -217,3 +330,18 @@ def _told(summary: dict[str, Any]) -> str:
         lines.append(f"{len(summary['without_pixels'])} objects got no pixel: {which}.")
     lines.append(f"Labels: {summary['labels']}")
     return "\n".join(lines)
+
+
+def _told_all(outcome: "Outcome", folder: Path, engine: Engine) -> str:
+    """Put what came of many images into words."""
+    new = [summary for summary in outcome.done if not summary["skipped"]]
+    seconds = sum(sum(summary["seconds"].values()) for summary in new)
+    told = f"{len(new)} images, {sum(summary['count'] for summary in new)} objects"
+    if new:
+        told += f", with {engine.name} on {engine.device} in {seconds:.1f} s"
+    if len(new) < len(outcome.done):
+        told += f"; {len(outcome.done) - len(new)} images were done already"
+    empty = sum(bool(summary.get("without_pixels")) for summary in new)
+    if empty:
+        told += f"; in {empty} images objects got no pixel"
+    return f"{told}.\nLabels: {folder}"

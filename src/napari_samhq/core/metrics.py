@@ -25,6 +25,24 @@ def _two_masks(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[np.bool_], 
     return a, b
 
 
+def _two_label_images(
+    first: ArrayLike, second: ArrayLike
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]:
+    a, b = np.asarray(first), np.asarray(second)
+    if a.shape != b.shape:
+        raise ImageError(
+            f"The label images have shapes {a.shape} and {b.shape}; only label images of the same "
+            "shape can be compared."
+        )
+    for ids in (a, b):
+        if ids.dtype.kind not in "iu" or ids.min(initial=0) < 0:
+            raise ImageError(
+                f"Label images hold integers from 0 on; this one has the type {ids.dtype}"
+                f"{', with negative values' if ids.dtype.kind == 'i' else ''}."
+            )
+    return a, b
+
+
 def iou(first: ArrayLike, second: ArrayLike) -> float:
     """Return the area in common divided by the area of both together.
 
@@ -150,12 +168,7 @@ def iou_matrix(
     ImageError
         If the shapes differ.
     """
-    a, b = np.asarray(first), np.asarray(second)
-    if a.shape != b.shape:
-        raise ImageError(
-            f"The label images have shapes {a.shape} and {b.shape}; only label images of the same "
-            "shape can be compared."
-        )
+    a, b = _two_label_images(first, second)
     ids_a, at_a = np.unique(a, return_inverse=True)
     ids_b, at_b = np.unique(b, return_inverse=True)
     pairs = at_a.ravel().astype(np.int64) * len(ids_b) + at_b.ravel()
@@ -231,15 +244,34 @@ def match(true: ArrayLike, predicted: ArrayLike, *, threshold: float = 0.5) -> M
     >>> match([[1, 1, 0, 2]], [[7, 7, 0, 0]]).missed.tolist()
     [2]
     """
-    ious, true_ids, predicted_ids = iou_matrix(true, predicted)
-    rows, cols = np.nonzero(ious > threshold)
-    order = np.argsort(-ious[rows, cols], kind="stable")
+    rows, cols, ious, true_ids, predicted_ids = _overlaps(true, predicted)
+    high = ious > threshold
+    rows, cols, ious = rows[high], cols[high], ious[high]
     free_row, free_col = np.ones(len(true_ids), bool), np.ones(len(predicted_ids), bool)
-    taken: list[tuple[Any, Any]] = []
-    for row, col in zip(rows[order], cols[order], strict=True):
+    taken = []
+    for index in np.argsort(-ious, kind="stable").tolist():
+        row, col = rows[index], cols[index]
         if free_row[row] and free_col[col]:
             free_row[row] = free_col[col] = False
-            taken.append((row, col))
-    index = np.array(taken, dtype=np.int64).reshape(-1, 2)
-    pairs = np.stack([true_ids[index[:, 0]], predicted_ids[index[:, 1]]], axis=1)
-    return Match(pairs, ious[index[:, 0], index[:, 1]], true_ids[free_row], predicted_ids[free_col])
+            taken.append(index)
+    pairs = np.stack([true_ids[rows[taken]], predicted_ids[cols[taken]]], axis=1)
+    return Match(pairs, ious[taken], true_ids[free_row], predicted_ids[free_col])
+
+
+def _overlaps(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[Any], ...]:
+    """Find the objects that share pixels: rows, columns and IoUs of `iou_matrix` that are not 0.
+
+    Of ten thousand objects each has a few neighbours; a whole matrix of them would fill the memory.
+    """
+    a, b = _two_label_images(first, second)
+    ids_a, at_a, areas_a = np.unique(a, return_inverse=True, return_counts=True)
+    ids_b, at_b, areas_b = np.unique(b, return_inverse=True, return_counts=True)
+    codes = at_a.ravel().astype(np.int64) * len(ids_b) + at_b.ravel()
+    pairs, common = np.unique(codes, return_counts=True)
+    rows, cols = pairs // max(1, len(ids_b)), pairs % max(1, len(ids_b))
+    ious = common / (areas_a[rows] + areas_b[cols] - common)
+    # The background is no object; where it is in the list, it is the first.
+    rows, cols = rows - np.count_nonzero(ids_a == 0), cols - np.count_nonzero(ids_b == 0)
+    both = (rows >= 0) & (cols >= 0)
+    ids_a, ids_b = (ids[ids != 0].astype(np.int64) for ids in (ids_a, ids_b))
+    return rows[both], cols[both], ious[both], ids_a, ids_b

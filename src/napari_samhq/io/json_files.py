@@ -68,8 +68,10 @@ def parse_json(content: bytes, path: Path) -> Any:
         raise FileError(f"{path} is not a JSON file: {error}.") from error
 
 
-def write_json(path: str | Path, content: Any, *, overwrite: bool = False) -> Path:
-    """Write a JSON file, whole or not at all.
+def write_json(
+    path: str | Path, content: Any, *, overwrite: bool = False, indent: int | None = None
+) -> Path:
+    """Write a JSON file, whole or not at all; with an indent it is for people, too.
 
     Raises
     ------
@@ -77,7 +79,8 @@ def write_json(path: str | Path, content: Any, *, overwrite: bool = False) -> Pa
         If it exists already and `overwrite` is not set, or cannot be written.
     """
     path = Path(path)
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(content, separators=separators, indent=indent, allow_nan=False)
     with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

@@ -1,0 +1,212 @@
+"""Which images a command is about, and where what is made of them goes."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_samhq.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Found", "beside", "check_name", "find_images", "is_several", "part_of"]
+
+_MAGIC = re.compile(r"[*?\[]")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
+_ZARR_NOTES = ("zarr.json", ".zgroup", ".zarray")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image that a command is to work on.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is.
+    place : Path
+        Its name, with the folders below the one that the user gave, or below what comes before the
+        first wildcard.
+    """
+
+    path: Path
+    place: Path
+
+    @property
+    def stem(self) -> str:
+        """The name without its extension: what files that belong to the image are called."""
+        return self.path.stem
+
+
+def is_several(given: Sequence[str]) -> bool:
+    """Tell whether arguments stand for a list of images rather than for one."""
+    return len(given) != 1 or (not _is_image(Path(given[0])))
+
+
+def find_images(given: Sequence[str]) -> list[Found]:
+    """Find the images that the arguments of a command stand for.
+
+    Parameters
+    ----------
+    given : sequence of str
+        Files, folders (all images in them, not those in folders below) and patterns such as
+        ``data/*.tif`` or ``data/**/*.png``, for shells that do not fill them in.
+
+    Returns
+    -------
+    list of Found
+        Each image once: the arguments in their order, names in the order of the alphabet.
+
+    Raises
+    ------
+    FileError
+        If there is nothing of a name, or no image in a folder or under a pattern.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> folder = files("napari_samhq") / "data"
+    >>> [str(found.place) for found in find_images([f"{folder}/nuclei*.png"])]
+    ['nuclei.png', 'nuclei_labels.png']
+    """
+    found: dict[Path, Found] = {}
+    for one in given:
+        for image in _found(one):
+            found.setdefault(image.path, image)
+    return list(found.values())
+
+
+def _found(given: str) -> list[Found]:
+    path = Path(given)
+    if _is_image(path):
+        return [Found(path, Path(path.name))]
+    if path.is_dir():
+        images = [Found(one, Path(one.name)) for one in _images(path.iterdir())]
+        if not images:
+            raise FileError(
+                f"There is no image in {path}. Images end in {_known()}; those in folders below "
+                f"are found by a pattern such as '{path / '**' / '*.tif'}'."
+            )
+        return images
+    root = Path(*_before_magic(path.parts))
+    matching = _images(Path(name) for name in glob.glob(given, recursive=True))
+    if not matching:
+        raise FileError(f"No image matches '{given}'. Images end in {_known()}.")
+    return [Found(one, one.relative_to(root)) for one in matching]
+
+
+def _is_image(path: Path) -> bool:
+    """Tell whether this names one image, be it there or not."""
+    if path.is_dir():
+        return path.suffix.lower() == ".zarr" or any((path / n).exists() for n in _ZARR_NOTES)
+    # A name with brackets in it may be a file, and is taken for a pattern only when it is none.
+    return path.exists() or not _MAGIC.search(str(path))
+
+
+def _images(paths: Iterable[Path]) -> list[Path]:
+    from napari_samhq.io.images import IMAGE_SUFFIXES
+
+    return sorted(
+        one
+        for one in paths
+        if one.suffix.lower() in IMAGE_SUFFIXES and not one.name.startswith(".")
+    )
+
+
+def _before_magic(parts: Sequence[str]) -> list[str]:
+    plain: list[str] = []
+    for part in parts[:-1]:
+        if _MAGIC.search(part):
+            break
+        plain.append(part)
+    return plain
+
+
+def _known() -> str:
+    from napari_samhq.io.images import IMAGE_SUFFIXES
+
+    return ", ".join(IMAGE_SUFFIXES)
+
+
+def part_of(images: Sequence[Found], part: tuple[int, int]) -> list[Found]:
+    """Take the share of one job of an array: every n-th image, so that all have about as many.
+
+    Examples
+    --------
+    >>> part_of("abcde", (2, 3))
+    ['b', 'e']
+    """
+    number, count = part
+    return list(images[number - 1 :: count])
+
+
+def beside(path: Path, folder: Path, suffixes: Sequence[str]) -> Path:
+    """Find the file in a folder that belongs to an image: one of the same name, up to the end.
+
+    Parameters
+    ----------
+    path : Path
+        The image.
+    folder : Path
+    suffixes : sequence of str
+        How the file may end, as ``.csv`` or ``_labels.tif``.
+
+    Raises
+    ------
+    FileError
+        If there is none, or more than one.
+    """
+    wanted = {
+        stem + suffix for suffix in suffixes for stem in (path.stem, path.name, _plain_stem(path))
+    }
+    matching = sorted(one for one in folder.iterdir() if one.name in wanted)
+    if not matching:
+        shown = ", ".join(suffixes)
+        raise FileError(
+            f"{folder} has no file for {path.name}. Needed is one named {path.stem} with one of "
+            f"{shown} behind it."
+        )
+    if len(matching) > 1:
+        names = ", ".join(one.name for one in matching)
+        raise FileError(f"{folder} has several files for {path.name}: {names}. Leave one of them.")
+    return matching[0]
+
+
+def _plain_stem(path: Path) -> str:
+    """Give the name without ``.ome.tif`` and the like."""
+    return path.stem.removesuffix(".ome")
+
+
+def check_name(path: Path) -> None:
+    """Refuse names that some system cannot have, since results are passed on.
+
+    Raises
+    ------
+    FileError
+        If the name is one of those that Windows keeps for devices, ends in a blank or a dot, or
+        has a character that cannot be in a name.
+
+    Examples
+    --------
+    >>> check_name(Path("results/aux.tif"))
+    Traceback (most recent call last):
+    ...
+    napari_samhq.errors.FileError: 'aux.tif' is a name that Windows keeps for a device, so that the
+    file could not be copied there. Choose another name.
+    """
+    name = path.name
+    if _RESERVED.fullmatch(name):
+        raise FileError(
+            f"{name!r} is a name that Windows keeps for a device, so that the file could not be "
+            "copied there. Choose another name."
+        )
+    forbidden = '<>:"|?*' if os.name == "nt" else ""
+    bad = [one for one in name if one < " " or one in forbidden]
+    if bad or name != name.rstrip(" .") or not name:
+        what = f"has the character {bad[0]!r} in it" if bad else "ends in a blank or a dot"
+        raise FileError(f"The name {name!r} {what}. Choose another name.")

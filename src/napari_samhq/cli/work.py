@@ -1,0 +1,300 @@
+"""What `segment` does with one image: find out what is asked, do it unless it is done, record it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_samhq.cli.common import load
+from napari_samhq.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_samhq.checkpoints import LoadedModel
+    from napari_samhq.cli.common import Precision
+    from napari_samhq.cli.paths import Found
+    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.source import ImageSource
+
+__all__ = ["Engine", "Task", "Wanted", "prepare", "segment_one"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be done with each image.
+
+    Attributes
+    ----------
+    kind : {"points", "boxes", "prompts", "everything"}
+        What objects are found by.
+    prompts : Path or None
+        File of them, or folder of a file for each image.
+    settings : AutomaticSettings or None
+        For everything.
+    plane : list of int or None
+        Which plane of stacks.
+    overwrite, resume : bool
+        Whether what is there may be replaced; whether it is taken for done if it was made so.
+    workers : int
+        Tiles to do at a time.
+    scheduler : str or None
+        Address of a cluster that does the tiles.
+    """
+
+    kind: str
+    prompts: Path | None = None
+    settings: AutomaticSettings | None = None
+    plane: list[int] | None = None
+    overwrite: bool = False
+    resume: bool = False
+    workers: int = 1
+    scheduler: str | None = None
+
+
+class Engine:
+    """The model, loaded when it is needed first.
+
+    Parameters
+    ----------
+    name, device : str
+    precision : Precision
+    """
+
+    def __init__(self, name: str, device: str, precision: Precision) -> None:
+        self._arguments = name, device, precision
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        """The model; fetched if it is not here yet, with a bar."""
+        return load(*self._arguments)
+
+    @cached_property
+    def predictor(self) -> Any:
+        """What answers prompts."""
+        from napari_samhq.inference.predictor import Predictor
+
+        return Predictor(self.loaded)
+
+    @property
+    def opener(self) -> Callable[[], Any]:
+        """How a worker of a cluster gets its model."""
+        return _Opener(*self._arguments, self.predictor)
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.loaded.info.name
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return str(self.loaded.device)
+
+
+class _Opener:
+    """Gives the model that is open here, and opens it anew where it is sent to."""
+
+    def __init__(self, name: str, device: str, precision: Precision, opened: Any = None) -> None:
+        path = Path(name)
+        self._model = str(path.absolute()) if path.exists() else name
+        self._device, self._precision, self._opened = device, precision, opened
+
+    def __call__(self) -> Any:
+        if self._opened is None:
+            from napari_samhq.checkpoints import load_model
+            from napari_samhq.inference.predictor import Predictor
+
+            precision = self._precision.value
+            loaded = load_model(self._model, device=self._device, precision=precision)
+            self._opened = Predictor(loaded)
+        return self._opened
+
+    def __reduce__(self) -> Any:
+        return _Opener, (self._model, self._device, self._precision)
+
+
+@dataclass(frozen=True)
+class Task:
+    """An image that is there, what is asked about it, and where the answer goes.
+
+    Attributes
+    ----------
+    image, output : Path
+    source : ImageSource
+        The image, opened.
+    prompts : dict of int to Prompt
+        By label id; empty for everything.
+    inputs : dict
+        What of the recipe is known without a model.
+    """
+
+    image: Path
+    output: Path
+    source: ImageSource
+    prompts: dict[int, Prompt]
+    inputs: dict[str, Any]
+
+
+def prepare(found: Found, output: Path, wanted: Wanted) -> Task:
+    """Read all that can be wrong before any work is done.
+
+    Raises
+    ------
+    FileError, ImageError, PromptError
+        If image or prompts cannot be read, or the output cannot be written.
+    """
+    from napari_samhq.cli.records import check_record, digest_of_prompts, image_in_recipe
+    from napari_samhq.io.atomic import check_target
+    from napari_samhq.io.images import open_image
+
+    check_target(output, overwrite=wanted.overwrite or wanted.resume)
+    check_record(output, overwrite=wanted.overwrite)
+    source = open_image(found.path, plane=wanted.plane)
+    prompts: dict[int, Prompt] = {}
+    told: dict[str, Any] = {"kind": wanted.kind}
+    if wanted.prompts is not None:
+        prompts = _read_prompts(wanted, found, source.shape)
+        told |= {"objects": len(prompts), "sha256": digest_of_prompts(prompts)}
+    inputs = {
+        "image": image_in_recipe(found.path, wanted.plane),
+        "prompts": told,
+        "settings": dict(wanted.settings.pairs()) if wanted.settings is not None else {},
+    }
+    return Task(found.path, output, source, prompts, inputs)
+
+
+def _read_prompts(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[int, Prompt]:
+    """Read the prompts of one image from the file, or its file in the folder."""
+    from napari_samhq.cli.paths import beside
+    from napari_samhq.io import prompt_files
+
+    assert wanted.prompts is not None
+    path = wanted.prompts
+    if path.is_dir():
+        suffixes = (".csv",) if wanted.kind != "prompts" else prompt_files.PROMPT_SUFFIXES
+        path = beside(found.path, path, suffixes)
+    if wanted.kind == "points":
+        return prompt_files.read_points_csv(path)
+    if wanted.kind == "boxes":
+        return prompt_files.read_boxes_csv(path)
+    return prompt_files.read_prompts(
+        path, found.path.name, shape=shape, plane=wanted.plane
+    )
+
+
+def segment_one(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
+    """Segment an image, write the result and its record, and sum up.
+
+    Nothing is done if `wanted.resume` is set and the result is there, made by the same recipe.
+
+    Returns
+    -------
+    dict
+        What is told of the image.
+
+    Raises
+    ------
+    FileError
+        If the output is there, made otherwise, and may not be replaced; or cannot be written.
+    SamHQError
+        As prediction does.
+    """
+    from importlib.metadata import version
+
+    from napari_samhq.cli.records import (
+        is_made,
+        model_in_recipe,
+        read_record,
+        record_path,
+        write_record,
+    )
+
+    output = task.output
+    recipe = {
+        "napari-samhq": version("napari-samhq"),
+        "model": model_in_recipe(engine.predictor, engine.name),
+        **task.inputs,
+    }
+    summary: dict[str, Any] = {
+        "image": str(task.image),
+        "labels": str(output),
+        "record": str(record_path(output)),
+        "model": engine.name,
+        "device": engine.device,
+        "shape": list(task.source.shape),
+        "skipped": False,
+    }
+    if wanted.resume and is_made(output, recipe):
+        record = read_record(output) or {}
+        return summary | {
+            "skipped": True, "count": record.get("objects", 0), "seconds": record["seconds"]
+        }
+    _check_free(task, wanted, recipe)
+    start = time.perf_counter()
+    do = _everything if wanted.kind == "everything" else _by_prompts
+    summary |= do(task, wanted, engine)
+    write_record(
+        output,
+        recipe,
+        command="segment",
+        image=task.image,
+        seconds={**summary["seconds"], "all": time.perf_counter() - start},
+        device=engine.device,
+        objects=summary["count"],
+        prompt_file=None if wanted.prompts is None else str(wanted.prompts.absolute()),
+    )
+    return summary
+
+
+def _check_free(task: Task, wanted: Wanted, recipe: dict[str, Any]) -> None:
+    """Refuse to replace what was made otherwise, and say what is different."""
+    from napari_samhq.batch.publish import OUTPUT_SUFFIXES, run_of
+    from napari_samhq.cli.records import read_record
+
+    output = task.output
+    if wanted.overwrite or not wanted.resume or not output.exists():
+        return
+    record = read_record(output)
+    if record is None:
+        if wanted.kind == "everything" and output.suffix.lower() in OUTPUT_SUFFIXES and run_of(output):
+            return  # the run itself compares what it left with what it is asked for
+        raise FileError(
+            f"{output} exists already, without a record that says how it was made. Replace it "
+            "with --overwrite, or choose another place."
+        )
+    made = record.get("recipe", {})
+    different = [name for name in recipe if made.get(name) != recipe[name]]
+    raise FileError(
+        f"{output} exists already, and was made otherwise: its record differs in "
+        f"{', '.join(different)}. Replace it with --overwrite, or choose another place."
+    )
+
+
+def _by_prompts(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
+    from napari_samhq.cli.job import segment_prompts
+    from napari_samhq.cli.results import write_result
+
+    result = segment_prompts(engine.predictor, task.source, task.prompts)
+    write_result(
+        task.output, result.labels, result.scores, image=task.image, overwrite=wanted.overwrite
+    )
+    table = result.table()
+    return {
+        "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
+        "count": len(table),
+        "objects": table.to_dict("records"),
+        "without_pixels": sorted(set(task.prompts) - set(table["label"].tolist())),
+    }
+
+
+def _everything(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
+    from napari_samhq.cli.everything import run_everything
+
+    start = time.perf_counter()
+    count = run_everything(task, wanted, engine)
+    return {"seconds": {"everything": round(time.perf_counter() - start, 3)}, "count": count}

@@ -1,0 +1,73 @@
+"""Sessions made again from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from commands import run
+from fakes import FakePredictor
+from napari_samhq.io.images import read_image
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A session on a stack of two planes beside it, with an object in the second."""
+    from napari.components import ViewerModel
+
+    from napari_samhq.session.engine import Engine, ModelSource
+    from napari_samhq.session.session import Session
+
+    fake = FakePredictor(name="micro")
+    loaded = SimpleNamespace(info=SimpleNamespace(name="micro"), device="cpu")
+    monkeypatch.setattr("napari_samhq.cli.replay.load", lambda *_: loaded)
+    monkeypatch.setattr("napari_samhq.inference.Predictor", lambda _: fake)
+    stack = np.random.default_rng(0).integers(0, 255, (2, 40, 60), dtype=np.uint8)
+    np.save(tmp_path / "stack.npy", stack)
+    view = ViewerModel()
+    view.add_image(stack)
+    view.dims.set_point(0, 1)
+    work = Session(
+        view, view.layers[0], engine=Engine(ModelSource(load=lambda *_: fake, list=list))
+    )
+    work.add_points([[20, 30]])
+    work.commit()
+    np.save(tmp_path / "expected.npy", work.labels.data)
+    path = work.save(tmp_path / "work.samhq.json")
+    work.close()
+    return path
+
+
+@pytest.mark.parametrize("name", ["labels.npy", "labels.tif", "labels.zarr"])
+def test_replay_makes_the_labels_again(session: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    result = run("replay", session, "--image", tmp_path / "stack.npy", "-o", out, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["objects"] == [1]
+    expected = np.load(tmp_path / "expected.npy")
+    for plane in range(2):
+        np.testing.assert_array_equal(read_image(out, plane=[plane]), expected[plane])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--image", "stack.npy", "-o", "labels.jpg"], 2, "--output"),
+        (["--image", "gone.npy", "-o", "labels.npy"], 1, "There is no image"),
+        (["-o", "labels.npy"], 1, "is not beside the session"),
+        (["--image", "stack.npy", "-o", "expected.npy"], 1, "exists already"),
+        (["--image", "stack.npy", "-o", "labels.png"], 1, "2-D array"),
+    ],
+)
+def test_replay_says_what_is_wrong(
+    session: Path, tmp_path: Path, arguments: list[str], status: int, message: str
+) -> None:
+    given = [str(tmp_path / one) if "." in one else one for one in arguments]
+    result = run("replay", session, *given)
+    assert result.exit_code == status
+    assert message in result.stderr
+    assert "Traceback" not in result.output
