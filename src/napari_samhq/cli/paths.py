@@ -145,7 +145,9 @@ def part_of(images: Sequence[Found], part: tuple[int, int]) -> list[Found]:
     return list(images[number - 1 :: count])
 
 
-def beside(path: Path, folder: Path, suffixes: Sequence[str]) -> Path:
+def beside(
+    path: Path, folder: Path, suffixes: Sequence[str], *, shown: Sequence[str] | None = None
+) -> Path:
     """Find the file in a folder that belongs to an image: one of the same name, up to the end.
 
     Parameters
@@ -155,6 +157,8 @@ def beside(path: Path, folder: Path, suffixes: Sequence[str]) -> Path:
     folder : Path
     suffixes : sequence of str
         How the file may end, as ``.csv`` or ``_labels.tif``.
+    shown : sequence of str, optional
+        Those that the message names; all when left out.
 
     Raises
     ------
@@ -166,10 +170,9 @@ def beside(path: Path, folder: Path, suffixes: Sequence[str]) -> Path:
     }
     matching = sorted(one for one in folder.iterdir() if one.name in wanted)
     if not matching:
-        shown = ", ".join(suffixes)
+        names = [_plain_stem(path) + suffix for suffix in shown or suffixes]
         raise FileError(
-            f"{folder} has no file for {path.name}. Needed is one named {path.stem} with one of "
-            f"{shown} behind it."
+            f"{folder} has no file for {path.name}. It would be named {' or '.join(names)}."
         )
     if len(matching) > 1:
         names = ", ".join(one.name for one in matching)

@@ -1,0 +1,235 @@
+"""What `evaluate` does with one image: find objects in it, and compare them with the true ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.errors import FileError, ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_samhq.cli.paths import Found
+
+__all__ = ["Derived", "labels_from_prompts", "read_labels", "true_file"]
+
+_ENDS = ("", "_labels", "_label", "_masks", "_mask", "_cp_masks", "_seg", "_instances")
+_OUTLINES = (".geojson", ".json", ".zip", ".roi")
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Prompts that are made from the true objects.
+
+    Attributes
+    ----------
+    kind : {"boxes", "points"}
+        The tight box around each object, or the point in its middle, farthest from its border.
+    corrections : int
+        So many further points follow, each in the middle of what is most wrong.
+
+    Examples
+    --------
+    >>> Derived.of("points+3")
+    Derived(kind='points', corrections=3)
+    """
+
+    kind: str
+    corrections: int = 0
+
+    @classmethod
+    def of(cls, text: str) -> Derived:
+        """Read "boxes", "points" or "points+3".
+
+        Raises
+        ------
+        ValueError
+            If it is none of these.
+        """
+        kind, plus, count = text.partition("+")
+        if kind not in ("boxes", "points") or (plus and not (count.isdigit() and int(count) < 100)):
+            raise ValueError(f"'{text}' is none of boxes, points and points+N, as points+3.")
+        return cls(kind, int(count) if plus else 0)
+
+    def __str__(self) -> str:
+        return self.kind + (f"+{self.corrections}" if self.corrections else "")
+
+
+def true_file(found: Found, labels: Path) -> Path:
+    """Find the labels of an image.
+
+    Parameters
+    ----------
+    found : Found
+    labels : Path
+        The file itself; or a folder, where it has the name of the image, perhaps with ``_labels``,
+        ``_masks`` or the like behind it, and lies below the same folders.
+
+    Raises
+    ------
+    FileError
+        If there is none, or more than one.
+    """
+    from napari_samhq.cli.paths import beside
+    from napari_samhq.io.images import IMAGE_SUFFIXES
+
+    if not labels.is_dir() or labels.suffix.lower() == ".zarr":
+        return labels
+    nested = labels / found.place.parent
+    folder = nested if nested.is_dir() else labels
+    suffixes = [end + suffix for end in _ENDS for suffix in (*IMAGE_SUFFIXES, *_OUTLINES)]
+    return beside(found.path, folder, suffixes, shown=(".tif", "_labels.png", ".geojson"))
+
+
+def read_labels(
+    path: Path, shape: tuple[int, int], *, image: str, plane: Sequence[int] | None
+) -> NDArray[Any]:
+    """Read labels from an image, or outlines in GeoJSON, COCO or ImageJ files.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of two ints
+        Height and width of the image that they belong to.
+    image : str
+        Its name, by which COCO files tell images apart.
+    plane : sequence of int, optional
+        Which plane, if the labels have more axes than two.
+
+    Returns
+    -------
+    ndarray of shape (H, W), int
+
+    Raises
+    ------
+    FileError
+        If they cannot be read.
+    ImageError
+        If these are no labels, or those of an image of another shape.
+    """
+    from napari_samhq.io.images import open_array, read_image
+    from napari_samhq.io.objects import labels_of
+
+    if path.suffix.lower() in _OUTLINES:
+        return labels_of(_objects(path, shape, image), shape)
+    has_planes = len(open_array(path).shape) > 2
+    labels = read_image(path, plane=plane if has_planes else None)
+    if labels.dtype == np.bool_ or labels.ndim != 2 or labels.dtype.kind not in "iu":
+        raise ImageError(
+            f"{path} has the shape {labels.shape} and the type {labels.dtype}, and so is a picture "
+            "rather than labels: integers, one for each object, 0 where there is none."
+        )
+    if labels.shape != shape:
+        raise ImageError(
+            f"{path} has {labels.shape[0]} x {labels.shape[1]} pixels and the image "
+            f"{shape[0]} x {shape[1]}; labels must be as large as their image."
+        )
+    return labels
+
+
+def _objects(path: Path, shape: tuple[int, int], image: str) -> list[Any]:
+    from napari_samhq.io.coco import read_coco
+    from napari_samhq.io.geojson import read_geojson
+    from napari_samhq.io.imagej import read_imagej_rois
+
+    suffix = path.suffix.lower()
+    if suffix == ".geojson":
+        return read_geojson(path, shape)
+    if suffix != ".json":
+        return read_imagej_rois(path, shape)
+    images = read_coco(path)
+    of_name = [one for one in images if one.file_name.replace("\\", "/").split("/")[-1] == image]
+    if len(images) == 1 and not of_name:
+        of_name = images
+    if len(of_name) != 1:
+        raise FileError(f"{path} describes {len(of_name)} images named {image}; needed is one.")
+    if of_name[0].shape != shape:
+        raise ImageError(f"{path} says that {image} has the shape {of_name[0].shape}, not {shape}.")
+    return list(of_name[0].objects)
+
+
+def labels_from_prompts(
+    predictor: Any, source: Any, true: NDArray[Any], derived: Derived
+) -> NDArray[np.int32]:
+    """Segment each true object from prompts that are made from it.
+
+    Parameters
+    ----------
+    predictor : SupportsPrediction
+    source : ImageSource
+    true : ndarray of shape (H, W), int
+    derived : Derived
+
+    Returns
+    -------
+    ndarray of shape (H, W), int32
+        With the label ids of the true objects.
+    """
+    from napari_samhq.cli.common import progress_bar
+    from napari_samhq.inference.segment import LabelPainter
+    from napari_samhq.inference.windowed import WindowedPredictor
+    from napari_samhq.io.objects import objects_of
+
+    painter = LabelPainter(source.shape)
+    windowed = WindowedPredictor(predictor, source)
+    objects = list(objects_of(true))
+    with progress_bar(desc="Objects", total=len(objects), leave=False) as bar:
+        if derived.corrections:
+            for one in objects:
+                painter.add(one.label_id, _corrected(windowed, one.mask, derived))
+                bar.update()
+        else:
+            prompts = [_first(one.mask, derived) for one in objects]
+            for index, prediction in windowed.iter_predict(prompts):
+                painter.add(objects[index].label_id, prediction)
+                bar.update()
+    return painter.labels
+
+
+def _first(mask: Any, derived: Derived) -> Any:
+    """Make the first prompt for an object."""
+    from napari_samhq.core.prompts import Prompt
+
+    if derived.kind == "boxes":
+        bottom, right = mask.top + mask.height - 1, mask.left + mask.width - 1
+        return Prompt(box=[mask.top, mask.left, bottom, right])
+    from napari_samhq.training.evaluate import deepest_point
+
+    row, col = deepest_point(mask.array())
+    return Prompt(points=[[mask.top + row, mask.left + col]])
+
+
+def _corrected(windowed: Any, mask: Any, derived: Derived) -> Any:
+    """Ask as a careful user does: look at the answer, and point at what is most wrong in it."""
+    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.training.evaluate import next_click
+
+    prompt = _first(mask, derived)
+    points: list[Any] = [] if prompt.points is None else prompt.points.tolist()
+    point_labels = [1] * len(points)
+    answer = windowed.predict(prompt)
+    for _ in range(derived.corrections):
+        rows, cols = (
+            slice(min(a.start, b.start), max(a.stop, b.stop))
+            for a, b in zip(mask.region, answer.region, strict=True)
+        )
+        start, shape = (rows.start, cols.start), (rows.stop - rows.start, cols.stop - cols.start)
+        found = np.zeros(shape, dtype=bool)
+        at_row, at_col = answer.region[0].start - rows.start, answer.region[1].start - cols.start
+        height, width = answer.mask.shape
+        found[at_row : at_row + height, at_col : at_col + width] = answer.mask
+        wrong = next_click(found, mask.within(shape, start))
+        if wrong is None:
+            break
+        (row, col), point_label = wrong
+        points.append([row + start[0], col + start[1]])
+        point_labels.append(point_label)
+        asked = Prompt(points, point_labels, box=prompt.box, mask=answer.low_res_logits)
+        answer = windowed.predict(asked)
+    return answer
