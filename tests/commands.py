@@ -1,4 +1,4 @@
-"""Running commands in the tests: in this process with a stand-in for the model, or in one of its own."""
+"""Running commands in the tests: in this process, or in one of their own."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ import pytest
 from commands import run
 from fakes import FakePredictor
 from napari_samhq.io.images import read_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

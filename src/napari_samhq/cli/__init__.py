@@ -3,11 +3,13 @@
 Nothing here loads torch before a command that needs it has checked its arguments.
 """
 
+import io
+import sys
 from typing import Annotated
 
 import typer
 
-from napari_samhq.cli import convert, demo, embed, models, replay, segment
+from napari_samhq.cli import convert, demo, embed, evaluate, models, replay, segment
 
 __all__ = ["app", "main"]
 
@@ -44,10 +46,15 @@ app.command()(demo.demo)
 app.command()(segment.segment)
 app.command()(replay.replay)
 app.command()(embed.embed)
+app.command()(evaluate.evaluate)
 app.add_typer(models.models, name="models")
 app.command()(convert.convert)
 
 
 def main() -> None:
     """Run the command line."""
+    # Names of files need not be text that the terminal can show; an escape is better than an error.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -28,6 +28,7 @@ __all__ = [
     "Precision",
     "PrecisionOption",
     "byte_progress",
+    "is_installed",
     "load",
     "progress_bar",
     "reported",
@@ -127,6 +128,16 @@ def told_error(error: Exception) -> str:
     return " ".join(told.split())  # one line, whatever libraries put into their messages
 
 
+def is_installed(package: str) -> bool:
+    """Tell whether a package could be imported, without doing so."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # something stands in its place
+        return False
+
+
 def tell_json(value: Any) -> None:
     """Print a result for programs: numbers that are none, which JSON does not know, as null."""
     import json
@@ -172,11 +183,13 @@ def _show_warning(message: Warning | str, *_args: Any, **_kwargs: Any) -> None:
 
 
 def progress_bar(*args: Any, **options: Any) -> Any:
-    """Make a tqdm bar on stderr; in a log file it writes now and then only."""
+    """Make a tqdm bar on stderr; in a log file it writes now and then, and the outer one only."""
     from tqdm import tqdm
 
-    interval = 0.1 if sys.stderr.isatty() else 10
-    return tqdm(*args, file=sys.stderr, mininterval=interval, **options)
+    is_terminal = sys.stderr.isatty()
+    interval = 0.1 if is_terminal else 10
+    hide = not is_terminal and bool(getattr(tqdm, "_instances", ()))
+    return tqdm(*args, file=sys.stderr, mininterval=interval, disable=hide, **options)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.errors import FileError, ImageError
+from napari_samhq.cli.everything import everything_in
+from napari_samhq.errors import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,11 +17,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samhq.cli.paths import Found
+    from napari_samhq.cli.work import Engine
+    from napari_samhq.core.quality import Quality
+    from napari_samhq.core.worst_cases import WorstCases
+    from napari_samhq.inference.settings import AutomaticSettings
 
-__all__ = ["Derived", "labels_from_prompts", "read_labels", "true_file"]
+__all__ = [
+    "Comparison",
+    "Derived",
+    "Method",
+    "Pair",
+    "compare_one",
+    "labels_from_prompts",
+    "true_file",
+    "true_labels",
+]
 
 _ENDS = ("", "_labels", "_label", "_masks", "_mask", "_cp_masks", "_seg", "_instances")
-_OUTLINES = (".geojson", ".json", ".zip", ".roi")
+_OBJECTS = (".geojson", ".json", ".zip", ".roi")
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,113 @@ class Derived:
         return self.kind + (f"+{self.corrections}" if self.corrections else "")
 
 
+@dataclass(frozen=True)
+class Method:
+    """How objects are found, and how they are compared.
+
+    Attributes
+    ----------
+    predictions : Path or None
+        File or folder of labels to compare.
+    derived : Derived or None
+        Prompts that are made from the true objects.
+    settings : AutomaticSettings or None
+        For everything.
+    plane : list of int or None
+        Which plane of stacks.
+    border_px : int or None
+        See :func:`~napari_samhq.core.quality.compare_labels`.
+    labels_folder : Path or None
+        Where predicted labels are written to.
+    overwrite : bool
+    """
+
+    predictions: Path | None
+    derived: Derived | None
+    settings: AutomaticSettings | None
+    plane: list[int] | None
+    border_px: int | None
+    labels_folder: Path | None
+    overwrite: bool
+
+    def told(self, engine: Engine) -> dict[str, Any]:
+        """Describe it, for the record."""
+        if self.predictions is not None:
+            return {"predictions": str(self.predictions)}
+        from napari_samhq.cli.records import model_in_recipe
+
+        return {
+            "prompts": str(self.derived or "everything"),
+            "settings": dict(self.settings.pairs()) if self.settings is not None else {},
+            "model": model_in_recipe(engine.predictor, engine.name),
+            "device": engine.device,
+            "border_px": self.border_px,
+        }
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image, and the file or folder of its labels."""
+
+    image: Found
+    labels: Path
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came of one image."""
+
+    image: Path
+    labels: Path
+    name: str
+    quality: Quality
+
+
+def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> Comparison:
+    """Find the objects of an image, and compare them with the true ones.
+
+    Raises
+    ------
+    FileError, ImageError
+        If something cannot be read, or does not fit together.
+    SamHQError
+        As prediction does.
+    """
+    from napari_samhq.core.images import to_rgb8
+    from napari_samhq.core.quality import compare_labels
+    from napari_samhq.io.images import open_image, read_image
+
+    found, name = pair.image, pair.image.place.as_posix()
+    labels_path = true_file(found, pair.labels)
+    source = open_image(found.path, plane=how.plane)
+    true = true_labels(labels_path, source.shape, image=found.path.name, plane=how.plane)
+    if how.predictions is not None:
+        path = true_file(found, how.predictions)
+        predicted = true_labels(path, source.shape, image=found.path.name, plane=how.plane)
+    elif how.derived is not None:
+        predicted = labels_from_prompts(engine.predictor, source, true, how.derived)
+    else:
+        predicted = everything_in(source, engine.predictor, settings=how.settings)
+    quality = compare_labels(true, predicted, border_px=how.border_px)
+    if how.labels_folder is not None:
+        _keep(how, found, predicted)
+    if worst.count:
+        rgb8 = to_rgb8(read_image(found.path, plane=how.plane))
+        worst.look_at(name, rgb8, true, predicted, quality)
+    return Comparison(found.path, labels_path, name, quality)
+
+
+def _keep(how: Method, found: Found, predicted: NDArray[Any]) -> None:
+    from napari_samhq.io.atomic import explained
+    from napari_samhq.io.labels import write_labels
+
+    assert how.labels_folder is not None
+    path = how.labels_folder / found.place.with_suffix(".tif")
+    with explained("write", path, "Choose another folder."):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_labels(path, predicted, overwrite=how.overwrite)
+
+
 def true_file(found: Found, labels: Path) -> Path:
     """Find the labels of an image.
 
@@ -83,11 +204,11 @@ def true_file(found: Found, labels: Path) -> Path:
         return labels
     nested = labels / found.place.parent
     folder = nested if nested.is_dir() else labels
-    suffixes = [end + suffix for end in _ENDS for suffix in (*IMAGE_SUFFIXES, *_OUTLINES)]
+    suffixes = [end + suffix for end in _ENDS for suffix in (*IMAGE_SUFFIXES, *_OBJECTS)]
     return beside(found.path, folder, suffixes, shown=(".tif", "_labels.png", ".geojson"))
 
 
-def read_labels(
+def true_labels(
     path: Path, shape: tuple[int, int], *, image: str, plane: Sequence[int] | None
 ) -> NDArray[Any]:
     """Read labels from an image, or outlines in GeoJSON, COCO or ImageJ files.
@@ -115,9 +236,10 @@ def read_labels(
     """
     from napari_samhq.io.images import open_array, read_image
     from napari_samhq.io.objects import labels_of
+    from napari_samhq.io.results import read_objects
 
-    if path.suffix.lower() in _OUTLINES:
-        return labels_of(_objects(path, shape, image), shape)
+    if path.suffix.lower() in _OBJECTS:
+        return labels_of(read_objects(path, shape, image), shape)
     has_planes = len(open_array(path).shape) > 2
     labels = read_image(path, plane=plane if has_planes else None)
     if labels.dtype == np.bool_ or labels.ndim != 2 or labels.dtype.kind not in "iu":
@@ -131,27 +253,6 @@ def read_labels(
             f"{shape[0]} x {shape[1]}; labels must be as large as their image."
         )
     return labels
-
-
-def _objects(path: Path, shape: tuple[int, int], image: str) -> list[Any]:
-    from napari_samhq.io.coco import read_coco
-    from napari_samhq.io.geojson import read_geojson
-    from napari_samhq.io.imagej import read_imagej_rois
-
-    suffix = path.suffix.lower()
-    if suffix == ".geojson":
-        return read_geojson(path, shape)
-    if suffix != ".json":
-        return read_imagej_rois(path, shape)
-    images = read_coco(path)
-    of_name = [one for one in images if one.file_name.replace("\\", "/").split("/")[-1] == image]
-    if len(images) == 1 and not of_name:
-        of_name = images
-    if len(of_name) != 1:
-        raise FileError(f"{path} describes {len(of_name)} images named {image}; needed is one.")
-    if of_name[0].shape != shape:
-        raise ImageError(f"{path} says that {image} has the shape {of_name[0].shape}, not {shape}.")
-    return list(of_name[0].objects)
 
 
 def labels_from_prompts(

@@ -13,6 +13,7 @@ from napari_samhq.cli.common import (
     Overwrite,
     Precision,
     PrecisionOption,
+    is_installed,
     load,
     reported,
     say,
@@ -53,6 +54,9 @@ def demo(
     Image and boxes come with the package, and so does the default model: no network is needed.
     Writes labels, a picture with the masks over the image, and a table of the objects.
     """
+    if view:
+        _check_viewer()
+
     from napari_samhq.io.atomic import check_target, explained
     from napari_samhq.io.images import read_image
     from napari_samhq.io.prompt_files import read_boxes_csv
@@ -84,6 +88,16 @@ def demo(
     _show(view, targets[0])
 
 
+def _check_viewer() -> None:
+    """Find out before the work is done that there is no viewer to show it in."""
+    from napari_samhq.errors import MissingExtraError
+
+    if not is_installed("napari"):
+        raise MissingExtraError(
+            "The viewer needs napari, which is not installed. Run: pip install 'napari-samhq[all]'"
+        )
+
+
 def _write(
     result: "Result", image: "NDArray[np.generic]", targets: list[Path]
 ) -> "NDArray[np.float64]":
@@ -113,19 +127,12 @@ def _write(
 
 def _show(view: bool | None, labels: Path) -> None:
     """Open napari, if that was asked for or can be done."""
-    from importlib.util import find_spec
-
     from napari_samhq.cli.viewer import has_display
-    from napari_samhq.errors import MissingExtraError
 
     if view is None:
-        view = has_display() and find_spec("napari") is not None
+        view = has_display() and is_installed("napari")
     if not view:
         return
-    if find_spec("napari") is None:
-        raise MissingExtraError(
-            "The viewer needs napari, which is not installed. Run: pip install 'napari-samhq[all]'"
-        )
     import subprocess
 
     say("Opening napari; close its window to end.")

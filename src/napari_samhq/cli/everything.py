@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_samhq.cli.work import Engine, Task, Wanted
     from napari_samhq.inference.settings import AutomaticSettings
 
-__all__ = ["run_everything", "settings_of"]
+__all__ = ["everything_in", "run_everything", "settings_of"]
 
 _TITLES = {
     "segment": "Tiles",
@@ -72,31 +72,36 @@ def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
     int
         How many objects there are.
     """
-    from napari_samhq.batch.everything import segment_everything as run
     from napari_samhq.batch.publish import OUTPUT_SUFFIXES, note_of
-    from napari_samhq.cli.results import write_result
+    from napari_samhq.cli.work import write_result
 
     output = task.output
     is_any_size = output.suffix.lower() in OUTPUT_SUFFIXES
     image: Any = task.source
     if wanted.scheduler is not None and wanted.plane is None:
         image = task.image  # workers open the file, rather than being sent its pixels
-    with closing(_Bars()) as bars:
-        labels = run(
-            image,
-            engine.predictor if wanted.scheduler is None else engine.opener,
-            settings=wanted.settings,
-            out=output if is_any_size else None,
-            overwrite=wanted.overwrite,
-            resume=wanted.resume,
-            workers=wanted.workers,
-            scheduler=wanted.scheduler,
-            progress=bars.show,
-        )
+    labels = everything_in(
+        image,
+        engine.predictor if wanted.scheduler is None else engine.opener,
+        settings=wanted.settings,
+        out=output if is_any_size else None,
+        overwrite=wanted.overwrite,
+        resume=wanted.resume,
+        workers=wanted.workers,
+        scheduler=wanted.scheduler,
+    )
     if is_any_size:
         return int(note_of(output).get("objects", 0))
-    write_result(output, labels, {}, image=task.image, overwrite=wanted.overwrite)
+    write_result(task, labels, None, overwrite=wanted.overwrite)
     return int(labels.max())
+
+
+def everything_in(image: Any, model: Any, **options: Any) -> Any:
+    """Segment everything, with a bar for each stage; all else is :func:`segment_everything`'s."""
+    from napari_samhq.batch.everything import segment_everything
+
+    with closing(_Bars()) as bars:
+        return segment_everything(image, model, progress=bars.show, **options)
 
 
 class _Bars:

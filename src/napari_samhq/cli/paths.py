@@ -170,9 +170,9 @@ def beside(
     }
     matching = sorted(one for one in folder.iterdir() if one.name in wanted)
     if not matching:
-        names = [_plain_stem(path) + suffix for suffix in shown or suffixes]
+        likely = [_plain_stem(path) + suffix for suffix in shown or suffixes]
         raise FileError(
-            f"{folder} has no file for {path.name}. It would be named {' or '.join(names)}."
+            f"{folder} has no file for {path.name}. It would be named {' or '.join(likely)}."
         )
     if len(matching) > 1:
         names = ", ".join(one.name for one in matching)

@@ -32,6 +32,7 @@ __all__ = [
     "model_in_recipe",
     "read_record",
     "record_path",
+    "versions",
     "write_record",
 ]
 
@@ -135,7 +136,7 @@ def write_record(
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "folder": str(Path.cwd()),
         "arguments": sys.argv[1:],
-        "versions": _versions(),
+        "versions": versions(),
         "system": platform.platform(),
     }
     return write_json(record_path(output), record, overwrite=True, indent=1)
@@ -208,7 +209,7 @@ def digest_of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Name the versions of all that takes part in the arithmetic."""
     from importlib.metadata import PackageNotFoundError, version
 

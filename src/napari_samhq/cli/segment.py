@@ -13,6 +13,7 @@ from napari_samhq.cli.common import (
     Overwrite,
     Precision,
     PrecisionOption,
+    is_installed,
     reported,
     tell_json,
     valid_output,
@@ -20,7 +21,7 @@ from napari_samhq.cli.common import (
 from napari_samhq.cli.everything import settings_of
 from napari_samhq.cli.many import for_each, part_indices, tell_failures
 from napari_samhq.cli.paths import Found, find_images, is_several, part_of
-from napari_samhq.cli.results import RESULT_SUFFIXES, check_result
+from napari_samhq.cli.records import RECORD_SUFFIX
 from napari_samhq.cli.work import Engine, Wanted, prepare, segment_one
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Images = Annotated[
     list[str],
     typer.Argument(
         metavar="IMAGE...",
-        help="TIFF, PNG, JPEG, npy, zarr or OME-Zarr; several, a folder, or a pattern as 'a/*.tif'.",
+        help="TIFF, PNG, JPEG, npy, zarr or OME-Zarr; several, a folder or a pattern, 'a/*.tif'.",
     ),
 ]
 Output = Annotated[
@@ -92,9 +93,7 @@ Resume = Annotated[
         "and settings; go on with tiles.  [default: --resume for --everything]",
     ),
 ]
-Part = Annotated[
-    str | None, typer.Option(help="Do the third of ten shares of the images: 3/10.")
-]
+Part = Annotated[str | None, typer.Option(help="Do the third of ten shares of the images: 3/10.")]
 Plane = Annotated[
     str | None, typer.Option(help="Plane of a stack: an index for each leading axis, as 0,12.")
 ]
@@ -162,13 +161,13 @@ def segment(
         _check_cluster()
     engine = Engine(model, device, precision)
     share = part_indices(part)
-    if is_several(images) or output.is_dir() and output.suffix.lower() != ".zarr":
+    if is_several(images) or (output.is_dir() and output.suffix.lower() != ".zarr"):
         _segment_all(images, output, file_format, share, wanted, engine, as_json, debug)
         return
     if file_format is not None or part is not None:
         raise typer.BadParameter("--format and --part are for several images and a folder.")
     found = Found(Path(images[0]), Path(images[0]))
-    valid_output(output, check_result)
+    valid_output(output, _check_result)
     _check_apart([found], [output])
     # All that can be wrong is looked at before the model is loaded.
     summary = segment_one(prepare(found, output, wanted), wanted, engine)
@@ -190,6 +189,7 @@ def _segment_all(
 ) -> None:
     """Segment many images into a folder."""
     from napari_samhq.io.atomic import explained
+    from napari_samhq.io.results import RESULT_SUFFIXES
 
     if folder.suffix.lower() in RESULT_SUFFIXES and not folder.is_dir():
         raise typer.BadParameter(
@@ -233,6 +233,8 @@ def _outputs(images: "Sequence[Found]", folder: Path, file_format: str | None) -
     typer.BadParameter
         If there is no such format, or two images would share a result.
     """
+    from napari_samhq.io.results import RESULT_SUFFIXES
+
     suffix = "." + (file_format or "tif").lower().lstrip(".")
     if suffix not in RESULT_SUFFIXES:
         known = ", ".join(one.lstrip(".") for one in RESULT_SUFFIXES)
@@ -248,6 +250,16 @@ def _outputs(images: "Sequence[Found]", folder: Path, file_format: str | None) -
             )
         owners[output], outputs[found] = found, output
     return outputs
+
+
+def _check_result(output: Path) -> None:
+    """Refuse names that results cannot have."""
+    from napari_samhq.errors import FileError
+    from napari_samhq.io.results import check_result_suffix
+
+    check_result_suffix(output)
+    if output.name.endswith(RECORD_SUFFIX):
+        raise FileError(f"Names that end like {output.name} are those of records of runs.")
 
 
 def _has_many(prompts: Path) -> bool:
@@ -287,11 +299,9 @@ def _check_kept(outputs: "Sequence[Path]", wanted: Wanted) -> None:
 
 def _check_cluster() -> None:
     """Find out now, not after a large model was loaded, that there is no dask."""
-    from importlib.util import find_spec
-
     from napari_samhq.errors import MissingExtraError
 
-    if find_spec("distributed") is None:
+    if not is_installed("distributed"):
         raise MissingExtraError(
             "--scheduler needs dask.distributed, which is not installed. Run: "
             "pip install 'napari-samhq[distributed]'"

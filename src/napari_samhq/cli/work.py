@@ -1,4 +1,4 @@
-"""What `segment` does with one image: find out what is asked, do it unless it is done, record it."""
+"""What `segment` does with an image: find out what is asked, do it if it is not done, record it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_samhq.inference.settings import AutomaticSettings
     from napari_samhq.inference.source import ImageSource
 
-__all__ = ["Engine", "Task", "Wanted", "prepare", "segment_one"]
+__all__ = ["Engine", "Task", "Wanted", "prepare", "segment_one", "write_result"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ class Task:
         By label id; empty for everything.
     inputs : dict
         What of the recipe is known without a model.
+    pixel_size, unit : tuples of two, or None
+        Size of the pixels along rows and columns, if the image says it.
     """
 
     image: Path
@@ -138,6 +140,8 @@ class Task:
     source: ImageSource
     prompts: dict[int, Prompt]
     inputs: dict[str, Any]
+    pixel_size: tuple[float, float] | None = None
+    unit: tuple[str, str] | None = None
 
 
 def prepare(found: Found, output: Path, wanted: Wanted) -> Task:
@@ -165,7 +169,18 @@ def prepare(found: Found, output: Path, wanted: Wanted) -> Task:
         "prompts": told,
         "settings": dict(wanted.settings.pairs()) if wanted.settings is not None else {},
     }
-    return Task(found.path, output, source, prompts, inputs)
+    return Task(found.path, output, source, prompts, inputs, *_pixel_size(found.path))
+
+
+def _pixel_size(path: Path) -> Any:
+    """Give size and unit of the pixels along rows and columns, as far as the image says them."""
+    from napari_samhq.io.calibration import read_calibration
+
+    known = read_calibration(path)
+    if known is None or not {"y", "x"} <= set(known.axes):
+        return None, None
+    where = [known.axes.index(axis) for axis in "yx"]
+    return tuple(known.pixel_size[i] for i in where), tuple(known.units[i] for i in where)
 
 
 def _read_prompts(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[int, Prompt]:
@@ -182,9 +197,9 @@ def _read_prompts(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[
         return prompt_files.read_points_csv(path)
     if wanted.kind == "boxes":
         return prompt_files.read_boxes_csv(path)
-    return prompt_files.read_prompts(
-        path, found.path.name, shape=shape, plane=wanted.plane
-    )
+    # Points in tables that lie outside of the image are left out later, with a word on it.
+    known = None if path.suffix.lower() == ".csv" else shape
+    return prompt_files.read_prompts(path, found.path.name, shape=known, plane=wanted.plane)
 
 
 def segment_one(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
@@ -232,7 +247,9 @@ def segment_one(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
     if wanted.resume and is_made(output, recipe):
         record = read_record(output) or {}
         return summary | {
-            "skipped": True, "count": record.get("objects", 0), "seconds": record["seconds"]
+            "skipped": True,
+            "count": record.get("objects", 0),
+            "seconds": record["seconds"],
         }
     _check_free(task, wanted, recipe)
     start = time.perf_counter()
@@ -261,7 +278,11 @@ def _check_free(task: Task, wanted: Wanted, recipe: dict[str, Any]) -> None:
         return
     record = read_record(output)
     if record is None:
-        if wanted.kind == "everything" and output.suffix.lower() in OUTPUT_SUFFIXES and run_of(output):
+        if (
+            wanted.kind == "everything"
+            and output.suffix.lower() in OUTPUT_SUFFIXES
+            and run_of(output)
+        ):
             return  # the run itself compares what it left with what it is asked for
         raise FileError(
             f"{output} exists already, without a record that says how it was made. Replace it "
@@ -277,19 +298,37 @@ def _check_free(task: Task, wanted: Wanted, recipe: dict[str, Any]) -> None:
 
 def _by_prompts(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
     from napari_samhq.cli.job import segment_prompts
-    from napari_samhq.cli.results import write_result
 
     result = segment_prompts(engine.predictor, task.source, task.prompts)
-    write_result(
-        task.output, result.labels, result.scores, image=task.image, overwrite=wanted.overwrite
-    )
     table = result.table()
+    write_result(task, result.labels, table, overwrite=wanted.overwrite)
     return {
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
         "count": len(table),
         "objects": table.to_dict("records"),
         "without_pixels": sorted(set(task.prompts) - set(table["label"].tolist())),
     }
+
+
+def write_result(task: Task, labels: Any, table: Any, *, overwrite: bool) -> None:
+    """Write labels as the extension of the output says, with the pixel size of the image.
+
+    Raises
+    ------
+    FileError
+        If they cannot be written.
+    """
+    from napari_samhq.io.results import write_labels_as
+
+    write_labels_as(
+        task.output,
+        labels,
+        table=table,
+        pixel_size=task.pixel_size,
+        unit=task.unit,
+        image_name=task.image.name,
+        overwrite=overwrite,
+    )
 
 
 def _everything(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:

@@ -153,7 +153,9 @@ def _panels(case: Case) -> list[NDArray[np.uint8]]:
     height, width = case.true.shape
     scale = _SIDE_PX / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    plain = np.asarray(Image.fromarray(_stretched(case.rgb8)).resize(size, Image.Resampling.BICUBIC))
+    plain = np.asarray(
+        Image.fromarray(_stretched(case.rgb8)).resize(size, Image.Resampling.BICUBIC)
+    )
     rows = (np.arange(size[1]) * height) // size[1]
     cols = (np.arange(size[0]) * width) // size[0]
     true = _outlined(plain, case.true[rows][:, cols], case.quality.label_id, _TRUE)
@@ -184,7 +186,8 @@ def _stretched(rgb8: NDArray[np.uint8]) -> NDArray[np.uint8]:
     low, high = np.percentile(rgb8, (0.5, 99.5))
     if high <= low:
         return rgb8
-    return np.clip((rgb8 - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    stretched: NDArray[np.float64] = np.clip((rgb8 - low) * (255 / (high - low)), 0, 255)
+    return stretched.astype(np.uint8)
 
 
 def _on_square(panel: NDArray[np.uint8]) -> NDArray[np.uint8]:
