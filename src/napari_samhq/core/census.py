@@ -61,7 +61,8 @@ class Census:
     Parameters
     ----------
     data : array of integers, numpy or zarr
-        The labels. Values of 0 and below are no objects.
+        The labels. Values of 0 and below are no objects. Of an array that has a method `is_empty`,
+        regions that it is true of are not read.
 
     Examples
     --------
@@ -89,13 +90,16 @@ class Census:
 
     def step(self) -> bool:
         """Look through the next block, and tell whether there are more; questions do all."""
-        if not self.complete:
+        is_empty = getattr(self._data, "is_empty", None)
+        while not self.complete:
             place = np.unravel_index(self._read, self._grid)
             start = tuple(int(k) * side for k, side in zip(place, self._sides, strict=True))
             ends = zip(start, self._sides, self._data.shape, strict=True)
-            block = np.asarray(self._data[tuple(slice(a, min(a + n, end)) for a, n, end in ends)])
-            self._add(_tally(block, start))
+            region = tuple(slice(a, min(a + n, end)) for a, n, end in ends)
             self._read += 1
+            if is_empty is None or not is_empty(region):
+                self._add(_tally(np.asarray(self._data[region]), start))
+                break
         return not self.complete
 
     def finish(self) -> None:

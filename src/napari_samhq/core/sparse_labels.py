@@ -82,12 +82,15 @@ class SparseLabels:
         Parameters
         ----------
         array : array of integers, numpy or zarr
-            The labels.
+            The labels. If it has a method `is_empty`, regions that it is true of are not read.
         only : iterable of places, optional
             Read these blocks and no others.
         """
         labels = cls(tuple(int(length) for length in array.shape), array.dtype)
+        is_empty = getattr(array, "is_empty", None)
         for place in labels._places() if only is None else only:
+            if is_empty is not None and is_empty(labels.slices(place)):
+                continue
             values = np.asarray(array[labels.slices(place)])
             if values.any():
                 labels.blocks[place] = values.astype(labels.dtype)  # a copy, in native byte order

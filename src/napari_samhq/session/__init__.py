@@ -3,7 +3,7 @@
 Nothing here needs a window; :class:`napari.components.ViewerModel` will do.
 """
 
-from napari_samhq.session.labels import editable_copy
+from napari_samhq.session.labels import editable_copy, large_labels
 from napari_samhq.session.session import Session, annotate
 from napari_samhq.session.status import Candidate, Current, State, Status, Unfinished
 
@@ -16,4 +16,5 @@ __all__ = [
     "Unfinished",
     "annotate",
     "editable_copy",
+    "large_labels",
 ]

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_samhq.core.identity import content_digest
-from napari_samhq.core.sparse_labels import SparseLabels, edits_of
 from napari_samhq.errors import LayerError
 from napari_samhq.io.recovery import (
     Recoverable,
@@ -16,12 +13,13 @@ from napari_samhq.io.recovery import (
     read_recovery,
     recoverable_files,
 )
+from napari_samhq.session.restoring import write_labels
 from napari_samhq.session.saving import snapshot, take_up
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari.layers import Image, Labels
+    from napari.layers import Image
 
     from napari_samhq.core.journal import Event
     from napari_samhq.io.recovery import Stepped
@@ -135,35 +133,9 @@ def recover(session: Session, found: Recoverable) -> None:
             "Something was done in this session already. Undo it or begin a new session, then "
             "bring the work back."
         )
-    _write_labels(session.labels, saved)
+    write_labels(session.labels, saved)
     take_up(session, saved)
     if session.autosave is not None:
         session.autosave.restart()
         if session.autosave.file.writing:
             found.discard()
-
-
-def _write_labels(layer: Labels, saved: SavedSession) -> None:
-    """Bring the labels of a layer to where they were, if they are the same ones."""
-    now = saved.labels_now()
-    if tuple(layer.data.shape) != now.shape:
-        raise LayerError(
-            f"The labels layer {layer.name!r} has the shape {tuple(layer.data.shape)}, the work "
-            f"{now.shape}. Choose the image that it was done on."
-        )
-    counted = saved.events[: saved.count]
-    touched = now.touched(edit for event in counted for edit in edits_of(event))
-    present = SparseLabels.of(layer.data, None if saved.labels.complete else touched)
-    # Labels in a store on the disk have some of the work already, or all of it.
-    again = replace(saved, labels=replace(saved.labels, base=present)).labels_now()
-    if present.blocks and (again.differences(now) or present.dtype != now.dtype):
-        raise LayerError(
-            f"The labels layer {layer.name!r} holds other objects than the work that is to be "
-            "brought back. Begin a session with a new labels layer for it."
-        )
-    for edit in present.differences(now):
-        where = edit.plane.index(edit.region)
-        values = np.array(layer.data[where])
-        values[edit.changed] = edit.new
-        layer.data[where] = values
-    layer.data = layer.data  # tells everybody to look at it again

@@ -154,6 +154,11 @@ class BoundLabels:
         ndim = len(self.layer.data.shape)
         return self._census.first_position(label_id, (ndim - 2, ndim - 1))
 
+    def pixels(self, plane: Plane, label_id: int) -> CroppedMask:
+        """Cut out all pixels that a plane has of a label id; empty if it has none."""
+        region = self._census.region(plane, label_id)
+        return pixels_with(self.layer.data, plane, label_id, region)
+
     # ---------------------------------------------------------------------------------------- edits
 
     def edit_to_commit(
@@ -260,8 +265,7 @@ class BoundLabels:
     ) -> CroppedMask:
         """Find the pixels of an object; where others have the same value, those of its own."""
         if record is None or record.mask is None or record.plane != plane:
-            region = self._census.region(plane, label_id)
-            return pixels_with(self.layer.data, plane, label_id, region)
+            return self.pixels(plane, label_id)
         start, pixels = (record.mask.top, record.mask.left), record.mask.array()
         for other in others:
             same = (other.plane, other.value) == (plane, record.value)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from napari_samhq.core.census import Census
 from napari_samhq.core.drawn import CLOSED_SHAPES, Drawn, DrawnPoint, DrawnShape
+from napari_samhq.core.edits import pixels_with
 from napari_samhq.core.geometry import box_around
 from napari_samhq.core.journal import Draft, Drafts, PromptsChanged
 from napari_samhq.core.masks import CroppedMask
@@ -221,8 +223,10 @@ class Drawing:
             If ids had to be replaced.
         """
         plane = self.desk.plane()
+        wanted = None if ids is None else {int(one) for one in ids}
         values, own = self._labels_in(plane, labels)
-        found = _masks_of(values, None if ids is None else {int(one) for one in ids})
+        whole = isinstance(values, np.ndarray)
+        found = _masks_of(values, wanted) if whole else _masks_in(values, plane, wanted)
         if not found:
             raise PromptError(
                 "There is no such object in this plane. Move the sliders, or choose other ids."
@@ -302,11 +306,19 @@ class Drawing:
         rows_cols = to_plane_rc(vertices, self.viewer, self.image, plane, world=world)
         return tuple((float(row), float(col)) for row, col in rows_cols)
 
-    def _labels_in(self, plane: Plane, labels: Any) -> tuple[NDArray[Any], bool]:
-        """Get the values of a plane, and whether they are those of this session's own layer."""
+    def _labels_in(self, plane: Plane, labels: Any) -> tuple[Any, bool]:
+        """Get the values of a plane, and whether they are those of this session's own layer.
+
+        Of labels in blocks it is all their data, of which nothing is read here.
+        """
         from napari.layers import Labels
 
+        from napari_samhq.session.large_layer import LargeLabels
+
         if isinstance(labels, Labels):
+            if isinstance(labels, LargeLabels):
+                check_placement(self.image, labels)
+                return labels.data, labels.unique_id == self.labels.unique_id
             if labels.multiscale:
                 raise LayerError(f"The labels layer {labels.name!r} is multiscale. Choose another.")
             check_placement(self.image, labels)
@@ -323,6 +335,18 @@ class Drawing:
             )
         whole = tuple(array.shape) == shape
         return np.asarray(array[plane.index()] if whole else array), False
+
+
+def _masks_in(data: Any, plane: Plane, ids: set[int] | None) -> dict[int, CroppedMask]:
+    """Cut each object out of a plane of labels of any size, in the order of their ids."""
+    census = Census(data)
+    masks = {}
+    for label_id in census.ids:
+        if ids is None or label_id in ids:
+            mask = pixels_with(data, plane, label_id, census.region(plane, label_id))
+            if mask:
+                masks[label_id] = mask
+    return masks
 
 
 def _masks_of(values: NDArray[Any], ids: set[int] | None) -> dict[int, CroppedMask]:

@@ -67,7 +67,7 @@ def read_layers(path: str | Path) -> list[LayerData]:
             kinds += [shape.kind for shape in drawn.shapes]
             owners += [draft.label_id] * len(drawn.shapes)
     layers: list[LayerData] = [
-        (saved.labels_now().array(), {**placed, "name": saved.labels.name}, "labels")
+        _labels_layer(saved.labels_now(), {**placed, "name": saved.labels.name})
     ]
     if points:
         features = {"polarity": polarity, "object": objects}
@@ -78,6 +78,20 @@ def read_layers(path: str | Path) -> list[LayerData]:
         options |= {"features": {"object": owners}, "face_color": "transparent"}
         layers.append((shapes, options, "shapes"))
     return layers
+
+
+def _labels_layer(labels: SparseLabels, options: dict[str, Any]) -> LayerData:
+    """Show labels; those of a large image as levels, which can only be looked at."""
+    from napari_samhq.io.label_store import LabelStore
+    from napari_samhq.session.large_layer import LabelLevels, is_large
+
+    if not is_large(labels.shape):
+        return labels.array(), options, "labels"
+    store = LabelStore(labels.shape, labels.dtype)
+    with store.together():
+        for place, values in labels.blocks.items():
+            store[labels.slices(place)] = values
+    return LabelLevels(store), {**options, "multiscale": True}, "labels"
 
 
 def write_layers(path: str | Path, layers: Sequence[LayerData]) -> Path:
@@ -122,7 +136,10 @@ def write_layers(path: str | Path, layers: Sequence[LayerData]) -> Path:
         units=tuple(map(str, meta.get("units", ()))),
         scale=tuple(float(size) for size in meta.get("scale", ())),
     )
-    base = SavedLabels(str(labels[1].get("name", "labels")), SparseLabels.of(labels[0]))
+    values = labels[0]
+    if labels[1].get("multiscale") and not hasattr(values, "is_empty"):
+        values = values[0]
+    base = SavedLabels(str(labels[1].get("name", "labels")), SparseLabels.of(values))
     return write_session(path, SavedSession(identity, base, "micro"), overwrite=True)
 
 

@@ -23,8 +23,7 @@ from napari_samhq.io.session_files import (
     source_of,
     write_session,
 )
-from napari_samhq.session.frames import placement
-from napari_samhq.session.labels import MADE_FOR
+from napari_samhq.session.restoring import check_saved_labels, restored_labels
 from napari_samhq.session.targets import find_image, images_of
 from napari_samhq.session.views import pick_channels
 from napari_samhq.settings import CommitRules
@@ -105,7 +104,8 @@ def snapshot(session: Session, folder: Path | None = None) -> SavedSession:
     ledger, making, layer = session.desk.ledger, session.desk.making, session.labels
     counted = tuple(ledger.journal)
     shape = tuple(int(length) for length in layer.data.shape)
-    complete = math.prod(shape) <= _MOST_VALUES
+    # Labels in blocks know where they have objects.
+    complete = getattr(layer.data, "filled_px", math.prod(shape)) <= _MOST_VALUES
     touched = None
     if not complete:
         edits = (edit for event in counted for edit in edits_of(event))
@@ -239,9 +239,9 @@ def open_session(
     if labels is None:
         labels = _labels_read_from(path, viewer)
     if labels is None:
-        labels = _new_labels(saved, layer)
+        labels = restored_labels(saved, layer)
     else:
-        _check_saved_labels(labels, saved)
+        check_saved_labels(labels, saved)
     options.setdefault("model", _known_model(saved))
     session = Session(viewer, layer, labels=labels, **options)
     session.opened, session.path = saved, Path(path)
@@ -347,43 +347,11 @@ def _labels_read_from(path: str | Path, viewer: ViewerModel) -> Labels | None:
     read = [layer for layer in viewer.layers if layer.metadata.get(SAVED_IN) == str(path)]
     labels = None
     for layer in read:
-        if layer._type_string == "labels":
+        if layer._type_string == "labels" and not layer.multiscale:
             labels = layer
-        else:
+        else:  # prompts, or labels of a large image that can only be looked at
             viewer.layers.remove(layer)
     return labels
-
-
-def _new_labels(saved: SavedSession, image: Image) -> Labels:
-    from napari.layers import Labels
-
-    if not saved.labels.complete:
-        warnings.warn(
-            "The labels were too large to be kept in the session file as a whole: only what was "
-            "done in the session comes back. Open the labels, and give them as labels=, to have "
-            "the others too.",
-            SamHQWarning,
-            stacklevel=3,
-        )
-    layer = Labels(
-        saved.labels_now().array(),
-        name=saved.labels.name,
-        metadata={MADE_FOR: image.unique_id},
-        **placement(image),
-    )
-    layer.preserve_labels = saved.labels.preserve
-    return layer
-
-
-def _check_saved_labels(layer: Labels, saved: SavedSession) -> None:
-    now = saved.labels_now()
-    only = None if saved.labels.complete else now.blocks.keys()
-    shape = tuple(int(length) for length in layer.data.shape)
-    if shape != now.shape or SparseLabels.of(layer.data, only).differences(now):
-        raise LayerError(
-            f"The labels layer {layer.name!r} does not hold the labels that were saved. Leave it "
-            "out, and they are made again from the session file."
-        )
 
 
 def _known_model(saved: SavedSession) -> str:

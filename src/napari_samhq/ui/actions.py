@@ -84,7 +84,7 @@ class Actions:
         """Have objects go into another labels layer; None for a new one."""
 
         def use(session: Session) -> None:
-            layer = new_labels(session.image) if labels is None else labels
+            layer = new_labels(session.image, fresh=True) if labels is None else labels
             if layer.unique_id != session.labels.unique_id:
                 self._controller.use_image(session.image, layer)
 

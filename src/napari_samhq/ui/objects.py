@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.masks import bounds_of
 from napari_samhq.core.units import unit_factors
 from napari_samhq.errors import LayerError
 from napari_samhq.session.frames import layer_transform
@@ -99,7 +98,7 @@ def go_to(viewer: ViewerModel, session: Session, label_id: int) -> None:
     if record is not None and record.mask is not None:
         rows, cols = record.mask.region
     else:
-        rows, cols = bounds_of(np.asarray(session.labels.data[plane.index()]) == label_id)
+        rows, cols = ledger.bound.pixels(plane, label_id).region
     if rows.stop > rows.start:
         corners = np.array([(row, col) for row in _ends(rows) for col in _ends(cols)])
         _look_at(viewer, _in_world(viewer, image, plane.lift(corners)))
