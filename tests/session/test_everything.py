@@ -257,3 +257,49 @@ def test_sessions_with_them_are_saved_and_opened(session, image, annotate, tmp_p
     opened = read_session(path)
     assert opened.objects == saved.objects
     np.testing.assert_array_equal(replay(opened, image, ObjectPredictor()), session.labels.data)
+
+
+def looked(predictor) -> int:
+    return sum(call[0] == "embed" for call in predictor.calls)
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-28-and-resumed")])
+def test_a_run_that_was_stopped_goes_on_where_it_was(session, predictor, image, annotate):
+    whole = annotate(new_viewer(image))
+    whole.image.contrast_limits = (0, 255)
+    whole.segment_everything(**SETTINGS)
+    expected, total = whole.labels.data.copy(), looked(predictor)
+    predictor.calls.clear()
+
+    def stop(step) -> None:
+        if step.done >= 2:
+            raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        session.segment_everything(**SETTINGS, progress=stop)
+    assert not session.labels.data.any()
+    assert 0 < looked(predictor) < total
+    session.segment_everything(**SETTINGS)
+    np.testing.assert_array_equal(session.labels.data, expected)
+    assert looked(predictor) <= total + 1  # the tile that was under way
+
+
+def test_another_choice_asks_nothing_anew(session, predictor):
+    usual = {**SETTINGS, "min_score": 0.3}
+    session.segment_everything(**usual)
+    first, total = session.labels.data.copy(), looked(predictor)
+    session.undo()
+    ids = session.segment_everything(**{**usual, "min_score": 0.85, "smallest_px": 40})
+    assert looked(predictor) == total
+    assert 0 < len(ids) < len(np.unique(first)) - 1
+    assert session.objects["score"].min() >= 0.85
+    assert session.objects["area"].min() >= 40
+    session.undo()
+    session.segment_everything(**usual)
+    np.testing.assert_array_equal(session.labels.data > 0, first > 0)
+    assert len(np.unique(session.labels.data)) == len(np.unique(first))
+    assert looked(predictor) == total
+    session.undo()
+    session.image.data = session.image.data[::-1].copy()
+    session.segment_everything(**usual)
+    assert looked(predictor) > total

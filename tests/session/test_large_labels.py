@@ -18,6 +18,7 @@ from napari_samhq.session import editable_copy, large_labels
 from napari_samhq.session import labels as labels_module
 from napari_samhq.session.labels import new_labels
 from napari_samhq.session.large_layer import LargeLabels
+from napari_samhq.session.plane import visible_region
 from napari_samhq.session.saving import open_session
 from session_work import states, work
 
@@ -294,3 +295,38 @@ def test_objects_of_large_labels_can_be_refined(annotate):
     session.labels.data_setitem((np.array([30]), np.array([40])), 9)
     assert session.add_labels(session.labels, ids=[4]) == [4]
     assert session.add_labels(session.labels) == [4, 9]
+
+
+# ------------------------------------------------------------------------------- looking ahead
+
+
+def test_what_is_on_the_screen_is_looked_at_before_it_is_clicked(annotate, engine, monkeypatch):
+    predictor = FakePredictor(radius=20, input_size=512)
+    monkeypatch.setattr(engine, "load", lambda *_: predictor)
+    viewer = ViewerModel()
+    rng = np.random.default_rng(0)
+    viewer.add_image(rng.integers(0, 255, (3000, 4000), np.uint8), contrast_limits=(0, 255))
+    session = annotate(viewer)
+
+    def embedded() -> int:
+        return sum(what == "embed" for what, _ in predictor.calls)
+
+    def look(*corners) -> None:
+        session.image.corner_pixels = np.array(corners)
+        plane = session.desk.plane()
+        engine.prepare(
+            "micro",
+            session.desk.making.view(plane),
+            lambda *_: None,
+            visible_region(session.image, plane),
+        )
+
+    look((0, 0), (2999, 3999))  # so much that a click may go anywhere
+    assert embedded() == 0
+    look((1000, 1000), (1400, 1600))
+    assert embedded() == 1
+    session.add_points([[1210, 1290]])
+    session.predict()
+    assert embedded() == 1
+    look((5000, 5000), (5400, 5600))  # moved out of sight
+    assert embedded() == 1

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from napari_samhq.core.stitching import Candidate
     from napari_samhq.inference.settings import AutomaticSettings
 
-__all__ = ["Candidates", "find_candidates"]
+__all__ = ["Candidates", "find_candidates", "loosened", "narrowed"]
 
 # So low that what they leave out is never wanted.
 _LOOSE = {"min_score": 0.15, "min_stability": 0.2, "smallest_px": 10}
 _FILTERS = frozenset({*_LOOSE, "largest_px", "overlap"})
+_ANY_OVERLAP = 0.3  # asking does not depend on it: one value gives one plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +85,10 @@ class Candidates:
                 f"Objects of more than {most} px have not been kept. Ask again with a larger "
                 "largest_px."
             )
-        kept = MemoryResults()
-        for key in self._keys:
-            good = (c for c in self._results.get(key).candidates if _is_good(c, settings))
-            kept.put(key, TileAnswer(tuple(good)))
-        plan = replace(self._plan, settings=settings)
-        labels = np.zeros([part.stop - part.start for part in plan.area], dtype=np.int32)
-        site = Site(plan, kept, labels, _nothing_to_ask, _nothing_to_ask)
+        found = Site(self._plan, self._results, None, _nothing_to_ask, _nothing_to_ask)
+        site = narrowed(found, self._keys, settings)
+        labels = np.zeros([part.stop - part.start for part in self._plan.area], dtype=np.int32)
+        site.labels = labels
         finished(iter_publish(site, self._keys))
         return labels
 
@@ -132,12 +130,37 @@ def find_candidates(
     names = ("region", "mask", "contrast_limits")
     about_image = {name: options.pop(name) for name in names if name in options}
     wanted = checked_settings(settings, preset, options)
-    loose = checked_settings(wanted, "", _LOOSE)
-    site = in_memory_site(image, model, loose, **about_image)
+    site = in_memory_site(image, model, loosened(wanted), **about_image)
     steps = iter_segment(site, local_workers(workers), keep_going=False)
     keys = finished(steps, progress)
     assert isinstance(site.results, MemoryResults)
     return Candidates(wanted, site.plan, site.results, keys)
+
+
+def loosened(settings: AutomaticSettings) -> AutomaticSettings:
+    """Give the settings by which to ask, so that others can be chosen by later."""
+    loose = {name: min(getattr(settings, name), value) for name, value in _LOOSE.items()}
+    return replace(settings, overlap=_ANY_OVERLAP, **loose)
+
+
+def narrowed(site: Site, keys: list[TileKey], settings: AutomaticSettings) -> Site:
+    """Leave out of what was found what does not fit settings; asks nothing.
+
+    Parameters
+    ----------
+    site : Site
+        Whose tiles were asked by :func:`loosened` settings.
+    keys : list of TileKey
+        Those tiles.
+    settings : AutomaticSettings
+        To choose by.
+    """
+    kept = MemoryResults()
+    for key in keys:
+        good = (c for c in site.results.get(key).candidates if _is_good(c, settings))
+        kept.put(key, TileAnswer(tuple(good)))
+    plan = replace(site.plan, settings=settings)
+    return Site(plan, kept, None, _nothing_to_ask, _nothing_to_ask)
 
 
 def _is_good(candidate: Candidate, settings: AutomaticSettings) -> bool:

@@ -282,8 +282,8 @@ class Asker:
 
         self.do("difference", work, take, wait=wait)
 
-    def prepare(self, view: PlaneView) -> None:
-        """Look at a plane before it is prompted."""
+    def prepare(self, view: PlaneView, visible: tuple[slice, slice] | None = None) -> None:
+        """Look at a plane before it is prompted, and first at what is on the screen."""
         if self.must_fetch:
             return
 
@@ -291,7 +291,7 @@ class Asker:
             self.notes = notes
 
         model = self.model
-        self.do("prepare", lambda report: self.engine.prepare(model, view, report), done)
+        self.do("prepare", lambda report: self.engine.prepare(model, view, report, visible), done)
 
     def fetch(self, then: Callable[[], None]) -> None:
         """Download the model, and do something after it."""

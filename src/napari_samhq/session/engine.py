@@ -12,8 +12,9 @@ import weakref
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from napari_samhq.batch.results import MemoryResults
 from napari_samhq.core.windows import Windows
 from napari_samhq.errors import DeviceLostError, OutOfMemoryError, SamHQWarning
 from napari_samhq.inference.source import digest
@@ -21,6 +22,7 @@ from napari_samhq.inference.store import EmbeddingStore
 from napari_samhq.inference.windowed import WindowedPredictor
 from napari_samhq.session.large import Extent, LargePlane
 from napari_samhq.session.models import ModelSource
+from napari_samhq.session.recent import Recent
 from napari_samhq.session.runner import Progress
 
 if TYPE_CHECKING:
@@ -34,18 +36,19 @@ if TYPE_CHECKING:
     from napari_samhq.core.prompts import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.prediction import Prediction, SupportsPrediction
+    from napari_samhq.inference.source import Region
     from napari_samhq.session.runner import Report
     from napari_samhq.session.views import PlaneView
 
 __all__ = ["Answer", "Engine", "ModelSource", "Question", "Request", "shared_engine"]
-
-Value = TypeVar("Value")
 
 _IMAGE_BYTES = 2**30  # some 160 planes of a published model, in float16 half of that
 _LOGITS_BYTES = 2**26
 _MASK_BYTES = 2**28  # of the rough masks that are painted for one batch
 _MOST_PAINTED = 2**27  # pixels of a plane on which rough masks are painted
 _LARGE_PLANES = 8  # seen through windows, and remembered
+_LOOKED_AT = 4  # windows along the screen, up to which one is looked at before it is prompted
+_KEPT_RUNS = 4  # over everything, to go on with or to choose from again
 _LONGEST_BATCH = 64
 _KEPT_MODELS = 2  # the large ones take gigabytes
 _LOST_DEVICE = ("cuda error", "device lost", "mps backend", "hip error")
@@ -102,30 +105,6 @@ class Answer:
     notes: tuple[str, ...] = ()
 
 
-class _Recent(Generic[Value]):
-    """Remembers what was used last, up to a number of bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._entries: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
-
-    def get(self, key: Hashable) -> Value | None:
-        if key not in self._entries:
-            return None
-        self._entries.move_to_end(key)
-        return self._entries[key][0]
-
-    def put(self, key: Hashable, value: Value, nbytes: int) -> Value:
-        self._entries[key] = (value, nbytes)
-        self._entries.move_to_end(key)
-        while len(self._entries) > 1 and sum(n for _, n in self._entries.values()) > self.limit:
-            self._entries.popitem(last=False)
-        return value
-
-    def clear(self) -> None:
-        self._entries.clear()
-
-
 @dataclass(frozen=True, eq=False)
 class _Sight:
     """A plane as a model saw it."""
@@ -151,10 +130,11 @@ class Engine:
         self.source = source or ModelSource()
         self._lock = threading.RLock()
         self._models: OrderedDict[str, SupportsPrediction] = OrderedDict()
-        self._seen: _Recent[_Sight] = _Recent(cache_bytes)
+        self._seen: Recent[_Sight] = Recent(cache_bytes)
         self._store = EmbeddingStore(memory_bytes=cache_bytes)
-        self._logits: _Recent[NDArray[np.float32]] = _Recent(_LOGITS_BYTES)
-        self._large: _Recent[WindowedPredictor] = _Recent(_LARGE_PLANES)
+        self._logits: Recent[NDArray[np.float32]] = Recent(_LOGITS_BYTES)
+        self._large: Recent[WindowedPredictor] = Recent(_LARGE_PLANES)
+        self._tiles: Recent[MemoryResults] = Recent(_KEPT_RUNS)
 
     def use_device(self, device: str, precision: str = "auto") -> None:
         """Compute elsewhere, or otherwise, from the next request on."""
@@ -183,10 +163,31 @@ class Engine:
             self._models.move_to_end(model)
             return self._models[model]
 
-    def prepare(self, model: str, view: PlaneView, report: Report) -> tuple[str, ...]:
-        """Look at a plane, so that the first prompt is as fast as the others."""
+    def prepare(
+        self, model: str, view: PlaneView, report: Report, visible: Region | None = None
+    ) -> tuple[str, ...]:
+        """Look at a plane, so that the first prompt is as fast as the others.
+
+        Of a large one the window is looked at that a click in the middle of what is on the screen
+        gets, unless so much is on the screen that it would hardly be that one.
+        """
         with self._lock:
-            return self._sight(model, view, report).notes
+            sight = self._sight(model, view, report)
+            if visible is not None and isinstance(sight.predictor, LargePlane):
+                windowed, sides = sight.predictor.windowed, [p.stop - p.start for p in visible]
+                if min(sides) > 0 and max(sides) <= _LOOKED_AT * windowed.windows.input_size:
+                    with _guarding_device():
+                        windowed.prepare(visible, report=sight.predictor.report)
+            return sight.notes
+
+    def tiles(self, key: Hashable) -> MemoryResults:
+        """Give what was found before in the tiles of a plane, by the name of what was asked.
+
+        Only the latest few are kept.
+        """
+        with self._lock:
+            found = self._tiles.get(key)
+            return self._tiles.put(key, MemoryResults(), 1) if found is None else found
 
     def answers(self, request: Request, report: Report) -> Iterator[Answer]:
         """Answer questions, giving each answer as soon as it is there.

@@ -14,6 +14,7 @@ from napari_samhq.core.journal import Draft
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import Cancelled, ImageError, ModelError, SamHQError
 from napari_samhq.session.asking import Shown
+from napari_samhq.session.plane import visible_region
 from napari_samhq.session.runner import Progress
 from napari_samhq.session.status import State, sentence
 
@@ -177,7 +178,7 @@ class Everything:
                 raise ImageError(
                     f"region={region!r} is not known. Give a pair of slices, 'visible', or None."
                 )
-            region = self._visible(plane)
+            region = visible_region(self._desk.image, plane)
         try:
             rows, cols = (
                 slice(*one.indices(n)[:2]) for one, n in zip(region, view.shape, strict=True)
@@ -192,17 +193,6 @@ class Everything:
                 "The region has no pixel of the image. Choose another, or bring the image into "
                 "sight."
             )
-        return rows, cols
-
-    def _visible(self, plane: Plane) -> tuple[slice, slice]:
-        """Tell which rows and columns of the plane are on the screen."""
-        image = self._desk.image
-        corners = np.asarray(image.corner_pixels, dtype=float)
-        if image.multiscale:  # they are pixels of the level that is shown
-            corners = corners * np.asarray(image.downsample_factors[image.data_level])
-        first = np.floor(corners.min(axis=0)).astype(int)
-        last = np.ceil(corners.max(axis=0)).astype(int)
-        rows, cols = (slice(max(int(first[a]), 0), max(int(last[a]) + 1, 0)) for a in plane.axes)
         return rows, cols
 
     def _write(
@@ -267,13 +257,19 @@ def _find(
     region: tuple[slice, slice],
     report: Report,
 ) -> _Found:
-    """Ask the model for all objects in a region of a plane; `report` may raise to stop."""
+    """Ask the model for all objects in a region of a plane; `report` may raise to stop.
+
+    What it said is kept, tile by tile: a run that was stopped goes on where it was, and another
+    choice among the masks asks nothing anew.
+    """
+    from napari_samhq.batch.candidates import loosened
     from napari_samhq.batch.everything import in_memory_site
 
     predictor = engine.load(model, report)
     report(Progress(_STAGE))
-    site = in_memory_site(view.source(), predictor, settings, region=region)
-    with closing(_objects(site)) as steps:
+    site = in_memory_site(view.source(), predictor, loosened(settings), region=region)
+    site.results = engine.tiles((site.plan.run_id, view.identity, view.plane))
+    with closing(_objects(site, settings)) as steps:
         while True:
             try:
                 with engine.turn():
@@ -286,14 +282,16 @@ def _find(
 
 
 def _objects(
-    site: Site,
+    site: Site, settings: AutomaticSettings
 ) -> Generator[Step, None, tuple[tuple[CroppedMask, ...], tuple[float, ...]]]:
     """Do all tiles, choose, and cut out what is seen of each object."""
+    from napari_samhq.batch.candidates import narrowed
     from napari_samhq.batch.everything import local_workers
     from napari_samhq.batch.run import Step, iter_segment
     from napari_samhq.batch.tasks import choose_objects, paint_block
 
     keys = yield from iter_segment(site, local_workers(1), keep_going=False)
+    site = narrowed(site, keys, settings)
     choosing = choose_objects(site.plan, site.results, keys)
     while True:
         try:

@@ -13,7 +13,7 @@ from napari_samhq.core.sharing import shared_out
 from napari_samhq.errors import LayerError, PromptError, SamHQError
 from napari_samhq.session.asking import Answers, Asker, wish_of
 from napari_samhq.session.engine import Question
-from napari_samhq.session.plane import current_plane
+from napari_samhq.session.plane import current_plane, visible_region
 from napari_samhq.session.preview import Outline
 from napari_samhq.session.targets import within
 from napari_samhq.session.views import view_plane
@@ -265,10 +265,11 @@ class Making:
     def prepare(self) -> None:
         """Have the model look at the present plane, so that the first prompt is fast."""
         try:
-            view = self.view(self.plane())
+            plane = self.plane()
+            view = self.view(plane)
         except LayerError:
             return  # the status says why
-        self.asker.prepare(view)
+        self.asker.prepare(view, visible_region(self._image, plane))
 
     def forget(self, model: str | None = None) -> None:
         """Drop all answers, for another model or for other pixels."""

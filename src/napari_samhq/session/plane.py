@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_samhq.core.geometry import Transform
 
-__all__ = ["current_plane", "show_plane"]
+__all__ = ["current_plane", "show_plane", "visible_region"]
 
 
 def current_plane(viewer: ViewerModel, layer: Image) -> Plane:
@@ -131,3 +131,26 @@ def _viewer_to_layer_factors(viewer: ViewerModel, layer: Any) -> NDArray[np.floa
     if units is None:  # napari leaves units out of account where layers disagree
         return np.ones(layer.ndim)
     return unit_factors(units[-layer.ndim :], layer.units)
+
+
+def visible_region(image: Image, plane: Plane) -> tuple[slice, slice]:
+    """Tell which rows and columns of a plane are on the screen; empty if none are.
+
+    Parameters
+    ----------
+    image : napari.layers.Image
+        The layer.
+    plane : Plane
+        The plane that is shown.
+    """
+    corners = np.asarray(image.corner_pixels, dtype=float)
+    if image.multiscale:  # they are pixels of the level that is shown
+        corners = corners * np.asarray(image.downsample_factors[image.data_level])
+    first = np.floor(corners.min(axis=0)).astype(int)
+    last = np.ceil(corners.max(axis=0)).astype(int)
+    shape = layer_shape(image)
+    rows, cols = (
+        slice(min(max(int(first[a]), 0), shape[a]), min(max(int(last[a]) + 1, 0), shape[a]))
+        for a in plane.axes
+    )
+    return rows, cols

@@ -15,6 +15,7 @@ from napari_samhq.session import Session, State, Status
 from napari_samhq.session.status import sentence
 from napari_samhq.session.targets import find_image, find_labels, images_of
 from napari_samhq.settings import CommitRules, SessionSettings
+from napari_samhq.ui.ahead import LookAhead
 from napari_samhq.ui.hand import AcceptOnClick, take_tool, tool_in_hand
 from napari_samhq.ui.preferences import Preferences
 from napari_samhq.ui.worker import ThreadRunner
@@ -86,6 +87,7 @@ class Controller:
         ]
         for event, callback in self._connections:
             event.connect(callback)
+        self._ahead = LookAhead(viewer, lambda: self.session)
         for group in ("session", "rules"):
             self.preferences.listen(group, self._on_preferences)
         self.use_any_image()
@@ -240,6 +242,7 @@ class Controller:
         for event, callback in self._connections:
             event.disconnect(callback)
         self._connections.clear()
+        self._ahead.close()
         self.preferences.close()
         self.runner.close()
         for session, clicks in self._sessions.values():

@@ -1,0 +1,62 @@
+"""Looking at what is on the screen before it is prompted, once the user has stopped moving."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_samhq.session.frames import layer_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+
+    from napari_samhq.session import Session
+
+__all__ = ["LookAhead"]
+
+_STILL_MS = 400
+_LARGE_PX = 1024  # smaller images are looked at as a whole, once
+
+
+class LookAhead(QObject):
+    """Has the model look at the middle of the screen when a large image comes to rest there.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Its camera is followed.
+    session : callable
+        Gives the present session, or None.
+    """
+
+    def __init__(self, viewer: ViewerModel, session: Callable[[], Session | None]) -> None:
+        super().__init__()
+        self._session = session
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_STILL_MS)
+        self._timer.timeout.connect(self._look)
+        camera = viewer.scene.camera.events
+        self._events: tuple[Any, ...] = (camera.center, camera.zoom)
+        for event in self._events:
+            event.connect(self._moved)
+
+    def close(self) -> None:
+        """Follow no more."""
+        self._timer.stop()
+        for event in self._events:
+            event.disconnect(self._moved)
+        self._events = ()
+
+    def _moved(self, _event: object = None) -> None:
+        self._timer.start()
+
+    def _look(self) -> None:
+        session = self._session()
+        if session is None or session.desk.closed or session.desk.paused:
+            return
+        if max(layer_shape(session.image)[-2:]) > _LARGE_PX:
+            session.desk.making.prepare()
