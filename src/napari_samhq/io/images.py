@@ -284,7 +284,7 @@ def _open_zarr(path: Path) -> tuple[list[Any], bool | None]:
             raise KeyError("datasets")
         # Axes are objects with a name since version 0.4, plain names before.
         names = [a["name"] if isinstance(a, dict) else a for a in multiscale.get("axes", "tczyx")]
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise FileError(
             f"{path} is a zarr group without an image in it (no OME-Zarr 'multiscales'). "
             f"Give the path of one array: {', '.join(sorted(node.keys())) or 'it has none'}."

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["as_list", "as_mapping", "as_number", "parse_json", "read_json", "write_json"]
 
 LARGEST_BYTES = 2**29
+_LARGEST_NUMBER = 2**53  # up to here doubles hold each whole number
 
 
 def read_json(path: str | Path, *, largest_bytes: int = LARGEST_BYTES) -> Any:
@@ -101,10 +102,11 @@ def as_list(value: Any, where: str) -> list[Any]:
 
 
 def as_number(value: Any, where: str, *, whole: bool = False) -> Any:
-    """Expect a number, or a whole one."""
+    """Expect a number, or a whole one, of a size that means something in an image."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or (whole and value != int(value)):
-        needed = "a whole number" if whole else "a number"
+    sensible = is_number and -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER
+    if not sensible or (whole and value != int(value)):
+        needed = f"a {'whole ' if whole else ''}number up to 2^53"
         raise FileError(f"{where} is {_kind(value)}; needed is {needed}.")
     return int(value) if whole else float(value)
 

@@ -34,6 +34,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 _AXES = frozenset("tczyx")
 _SNIFFED_BYTES = 2**22
+_LARGEST_LABELS_PX = 2**30
 _POLARITIES = {True: "object", False: "background"}
 _SYMBOLS = {True: "disc", False: "cross"}
 
@@ -314,6 +315,13 @@ def _labels_layer(
     import pandas as pd
 
     listed = list(objects)
+    reach = [(one.mask.top + one.mask.height, one.mask.left + one.mask.width) for one in listed]
+    size = shape or tuple(max(one) for one in zip(*reach, strict=True)) or (1, 1)
+    if math.prod(size) > _LARGEST_LABELS_PX:
+        raise FileError(
+            f"{name}: the objects reach over {size[0]} x {size[1]} pixels, too many for a labels "
+            "layer. In Python, read_objects of napari_samhq.io.results gives them one by one."
+        )
     labels = labels_of(listed, shape)
     visible = np.count_nonzero(labels)
     overlapping = sum(int(one.mask.array().sum()) for one in listed) - visible

@@ -80,9 +80,7 @@ def objects_of(labels: ArrayLike) -> Iterator[FileObject]:
         yield FileObject(label_id, CroppedMask.of(mask, (place[0].start, place[1].start)))
 
 
-def labels_of(
-    objects: Iterable[FileObject], shape: tuple[int, int] | None = None
-) -> NDArray[np.int32]:
+def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = None) -> NDArray[Any]:
     """Paint objects into a label image; where they overlap, the later one is on top.
 
     Parameters
@@ -91,6 +89,10 @@ def labels_of(
         Those without a label id get the next free one.
     shape : tuple of two ints, optional
         Height and width of the image in pixels; as large as the objects need when left out.
+
+    Returns
+    -------
+    ndarray of shape (H, W), int32; int64 where label ids need it
 
     Examples
     --------
@@ -102,8 +104,9 @@ def labels_of(
     if shape is None:
         ends = [(one.mask.top + one.mask.height, one.mask.left + one.mask.width) for one in listed]
         shape = (max((r for r, _ in ends), default=1), max((c for _, c in ends), default=1))
-    labels = np.zeros(shape, dtype=np.int32)
     highest = max((one.label_id for one in listed), default=0)
+    fits = highest + len(listed) <= np.iinfo(np.int32).max
+    labels: NDArray[Any] = np.zeros(shape, dtype=np.int32 if fits else np.int64)
     for one in listed:
         label_id = one.label_id
         if label_id < 1:
