@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.bars import reporting
 from napari_samhq.errors import FileError, ImageError, ModelError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def segment_everything(
     resume: bool = True,
     workers: int = 1,
     scheduler: str | None = None,
-    progress: Callable[[Step], None] | None = None,
+    progress: Callable[[Step], None] | bool | None = None,
     **changes: Any,
 ) -> Any:
     """Segment everything in an image of any size.
@@ -92,8 +93,9 @@ def segment_everything(
     scheduler : str, optional
         Address of a dask.distributed scheduler whose workers do the tiles, with `out` on a file
         system that all of them see. `model` must be a name or a path then.
-    progress : callable, optional
-        Called often with a :class:`~napari_samhq.batch.run.Step`. It may raise
+    progress : bool or callable, optional
+        True for a bar, in notebooks and terminals. A function is called often with a
+        :class:`~napari_samhq.batch.run.Step`; it may raise
         :class:`~napari_samhq.errors.Cancelled`; what is done so far is kept if `out` is given.
     **changes
         Settings that differ from the preset, as ``spacing_px=16`` or ``min_score=0.8``, see
@@ -137,15 +139,23 @@ def segment_everything(
         is_shared=scheduler is not None,
     )
     if output is None:
-        return _in_memory(site, local_workers(workers), progress)
+        with reporting(progress, _amounts) as report:
+            return _in_memory(site, local_workers(workers), report)
     folder = RunFolder(output)
-    with folder.opened(site.plan, resume=resume, overwrite=overwrite) as is_there:
+    with (
+        reporting(progress, _amounts) as report,
+        folder.opened(site.plan, resume=resume, overwrite=overwrite) as is_there,
+    ):
         if not is_there:
             doing = local_workers(workers)
             if scheduler is not None:
                 doing = _cluster(scheduler, site, image, folder.path)
-            finished(iter_to_file(site, doing, folder, overwrite=overwrite), progress)
+            finished(iter_to_file(site, doing, folder, overwrite=overwrite), report)
     return open_result(output)
+
+
+def _amounts(step: Step) -> tuple[str, float, float]:
+    return step.stage, step.done, step.total
 
 
 def finished(steps: Any, report: Callable[[Step], None] | None = None) -> Any:

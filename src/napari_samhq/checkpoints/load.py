@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.bars import reporting
 from ..errors import CheckpointError, ModelError
 from . import cache
 from .devices import choose_device, choose_precision, move
@@ -55,13 +56,25 @@ class LoadedModel:
     encoder_dtype: torch.dtype
     fingerprint: str
 
+    def _repr_html_(self) -> str:
+        """Show the model in notebooks."""
+        from napari_samhq.core.cards import card
+
+        count = sum(weight.numel() for weight in self.network.parameters())
+        facts = self.info.facts() | {
+            "device": f"{self.device}, encoder in {str(self.encoder_dtype).removeprefix('torch.')}",
+            "parameters": f"{count / 1e6:.1f} million",
+            "fingerprint": self.fingerprint[:12],
+        }
+        return card(f"Model {self.info.name}, loaded", facts)
+
 
 def load_model(
     name_or_path: str | os.PathLike[str],
     device: str | torch.device = "auto",
     precision: str = "auto",
     *,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> LoadedModel:
     """Load a model by name or from a path.
 
@@ -79,7 +92,8 @@ def load_model(
         ``"auto"``: bfloat16 on CUDA devices that compute in it, float32 elsewhere. Prompt encoder
         and mask decoder are always float32.
     progress
-        Called with the bytes that are here and the bytes in all while weights are fetched.
+        True for a bar while weights are fetched; or a function that is called with the bytes that
+        are here and the bytes in all.
 
     Returns
     -------
@@ -108,7 +122,8 @@ def load_model(
     # Both are checked before gigabytes are fetched or read.
     place = choose_device(device)
     dtype = choose_precision(precision, place)
-    weights, info, fingerprint = locate(os.fspath(name_or_path), progress)
+    with reporting(progress, lambda done, total: ("fetch", done, total), unit="B") as report:
+        weights, info, fingerprint = locate(os.fspath(name_or_path), report)
     network = build(weights, info)
     info = _with_config(info, network.config)
     move(network, place, dtype, info)

@@ -63,6 +63,31 @@ class ModelInfo:
     md5: str | None = None
     path: Path | None = None
 
+    def _repr_html_(self) -> str:
+        """Show what is known about the model in notebooks."""
+        from napari_samhq.core.cards import card
+
+        return card(f"Model {self.name}", self.facts())
+
+    def facts(self) -> dict[str, str]:
+        """Tell what people want to know before they use the model, by name.
+
+        Examples
+        --------
+        >>> model_info("vit_b").facts()["license"]
+        'Apache-2.0'
+        """
+        where = "in the package" if self.bundled else "on this machine"
+        size = f"{self.megabytes:,.0f} MB, " if self.megabytes else ""
+        facts = {
+            "what": self.title,
+            "trained on": self.trained_on or "not known",
+            "license": self.license or "not known",
+            "encoder": f"{self.encoder}, input {self.input_size} px",
+            "weights": size + (where if self.cached else "to be fetched"),
+        }
+        return {name: value for name, value in facts.items() if value}
+
 
 def list_models() -> list[ModelInfo]:
     """Return all models that have a name, the bundled one first, then by size.

@@ -232,13 +232,15 @@ def enlarged(
             )
             mask[:] = (full[0] > threshold).cpu().numpy()
     low_res_logits = logits.cpu().numpy().copy()
+    region = slice(0, height), slice(0, width)
     return Prediction(
         masks=masks,
         scores=scores.cpu().numpy(),
         low_res_logits=low_res_logits,
         best=0,
-        region=(slice(0, height), slice(0, width)),
         doubts=_doubts(embedding, low_res_logits, disagreement, threshold),
+        region=region,
+        seen_in=None if embedding.thumbnail is None else (embedding.thumbnail, region),
     )
 
 

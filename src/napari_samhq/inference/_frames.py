@@ -107,6 +107,7 @@ def placed(answer: Prediction, window: Window, step: int) -> WindowPrediction:
         low_res_logits=answer.low_res_logits,
         best=answer.best,
         region=(slice(top, top + height), slice(left, left + width)),
+        seen_in=None if answer.seen_in is None else (answer.seen_in[0], window.region),
         window=window,
         doubts=tuple(doubt.enlarged(step) for doubt in answer.doubts),
     )
@@ -144,4 +145,5 @@ def candidate(answer: WindowPrediction, index: int) -> WindowPrediction:
         ),
         window=answer.window,
         doubts=answer.doubts[index : index + 1],
+        seen_in=answer.seen_in,
     )

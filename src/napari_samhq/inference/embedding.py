@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 __all__ = ["ImageEmbedding"]
@@ -34,6 +36,8 @@ class ImageEmbedding:
         Which weights made it. Another model's embedding is refused.
     contrast_limits : tuple of two floats, or None
         The values that became black and white; None where an 8-bit colour image was taken as it is.
+    thumbnail : ndarray of shape (h, w, 3), uint8, or None
+        The image as the model saw it, small, for people; None where it was read from a store.
     """
 
     image_embedding: Tensor
@@ -43,6 +47,7 @@ class ImageEmbedding:
     input_size: int
     model_fingerprint: str
     contrast_limits: tuple[float, float] | None = None
+    thumbnail: NDArray[np.uint8] | None = field(default=None, repr=False, kw_only=True)
 
     @property
     def nbytes(self) -> int:
@@ -56,3 +61,20 @@ class ImageEmbedding:
             f"ImageEmbedding(image {height} x {width} px, encoded at {self.input_size} px, "
             f"{self.nbytes / 2**20:.1f} MiB)"
         )
+
+    def _repr_html_(self) -> str:
+        """Show the image and the sizes in notebooks."""
+        from napari_samhq.core.cards import card, figure
+
+        height, width = self.image_shape
+        rows = {
+            "image": f"{height} x {width} px",
+            "encoded at": f"{self.input_shape[0]} x {self.input_shape[1]} px",
+            "memory": f"{self.nbytes / 2**20:.1f} MiB",
+            "model": self.model_fingerprint[:12],
+        }
+        if self.contrast_limits is not None:
+            low, high = self.contrast_limits
+            rows["black and white"] = f"{low:g} and {high:g}"
+        figures = [] if self.thumbnail is None else [figure(self.thumbnail, "as the model sees it")]
+        return card("ImageEmbedding", rows, figures)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from napari_samhq.core.doubt import Doubt
@@ -39,6 +40,9 @@ class Prediction:
     doubts : tuple of Doubt
         For each candidate what HQ changed, and how sure its outline is; empty from predictors that
         do not tell.
+    seen_in : tuple, or None
+        A small picture (h, w, 3), uint8, and the rows and columns of the image that it shows, so
+        that notebooks can show where the masks are.
     """
 
     masks: NDArray[np.bool_]
@@ -47,6 +51,9 @@ class Prediction:
     best: int
     region: tuple[slice, slice]
     doubts: tuple[Doubt, ...] = field(default=(), kw_only=True)
+    seen_in: tuple[NDArray[np.uint8], tuple[slice, slice]] | None = field(
+        default=None, repr=False, kw_only=True
+    )
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -58,6 +65,20 @@ class Prediction:
     def score(self) -> float:
         """The score of the best mask."""
         return float(self.scores[self.best])
+
+    def _repr_html_(self) -> str:
+        """Show outlines and scores of all candidates in notebooks."""
+        from napari_samhq.core.cards import card, figure, outlined_part
+
+        picture, pictured = self.seen_in or (None, None)
+        figures = []
+        for index, (mask, score) in enumerate(zip(self.masks, self.scores, strict=True)):
+            best = ", best" if index == self.best and len(self.masks) > 1 else ""
+            caption = f"{index}: score {score:.2f}{best}, {np.count_nonzero(mask):,} px"
+            figures.append(figure(outlined_part(mask, self.region, picture, pictured), caption))
+        rows, cols = self.region
+        where = {"rows": f"{rows.start} to {rows.stop}", "columns": f"{cols.start} to {cols.stop}"}
+        return card("Prediction", where, figures)
 
 
 @runtime_checkable

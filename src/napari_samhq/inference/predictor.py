@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_samhq.core.cards import thumbnail
 from napari_samhq.core.images import rgb8_and_limits
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.errors import ModelError, PromptError
@@ -192,6 +193,7 @@ class Predictor:
                 input_size=self._input_size,
                 model_fingerprint=self._fingerprint,
                 contrast_limits=limits,
+                thumbnail=thumbnail(rgb8),
             )
             for (rgb8, limits), (image_embedding, hq_features) in zip(shown, features, strict=True)
         ]

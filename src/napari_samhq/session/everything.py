@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from napari_samhq.core.bars import reporting
 from napari_samhq.core.drawn import Drawn
 from napari_samhq.core.edits import check_value, read_region
 from napari_samhq.core.journal import Draft
@@ -15,7 +16,7 @@ from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import Cancelled, ImageError, ModelError, SamHQError
 from napari_samhq.session.asking import Shown
 from napari_samhq.session.plane import visible_region
-from napari_samhq.session.runner import Progress
+from napari_samhq.session.runner import Progress, amounts
 from napari_samhq.session.status import State, sentence
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Finding:
         preset: str = "cells",
         region: Region = None,
         *,
-        progress: Report | None = None,
+        progress: Report | bool | None = None,
         **settings: Any,
     ) -> list[int]:
         """Find all objects of the present plane, wait, and write them as one step.
@@ -72,9 +73,9 @@ class Finding:
             What to look for.
         region : pair of slices or "visible", optional
             Rows and columns to segment, or what is on the screen; the whole plane when left out.
-        progress : callable, optional
-            Gets a :class:`~napari_samhq.session.runner.Progress` often. It may raise
-            :class:`~napari_samhq.errors.Cancelled`: nothing is written then.
+        progress : bool or callable, optional
+            True for a bar. A function gets a :class:`~napari_samhq.session.runner.Progress` often;
+            it may raise :class:`~napari_samhq.errors.Cancelled`: nothing is written then.
         **settings
             What differs from the preset, such as ``smallest_px=80``, see
             :class:`~napari_samhq.inference.settings.AutomaticSettings`.
@@ -94,7 +95,8 @@ class Finding:
         from napari_samhq.inference.settings import AutomaticSettings
 
         wanted = AutomaticSettings.preset(preset, **settings)
-        return Everything(self.desk).run(wanted, region, wait=True, progress=progress)
+        with reporting(progress, amounts) as report:
+            return Everything(self.desk).run(wanted, region, wait=True, progress=report)
 
 
 class Everything:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.bars import reporting
 from napari_samhq.core.census import Census
 from napari_samhq.core.cleaning import clean_mask
 from napari_samhq.core.edits import edit_to_clear, edit_to_place, pixels_with
@@ -21,7 +22,7 @@ from napari_samhq.io.images import open_array
 from napari_samhq.io.session_document import SavedSession
 from napari_samhq.io.session_files import read_session, source_of
 from napari_samhq.session.engine import Engine, ModelSource, Question, Request
-from napari_samhq.session.runner import Progress
+from napari_samhq.session.runner import Progress, amounts
 from napari_samhq.session.views import Channels, PlaneView, with_channels
 from napari_samhq.settings import CommitRules
 
@@ -44,7 +45,7 @@ def replay(
     image: Any = None,
     model: str | Path | LoadedModel | SupportsPrediction | None = None,
     *,
-    progress: Report | None = None,
+    progress: Report | bool | None = None,
 ) -> NDArray[Any]:
     """Make the objects of a session again.
 
@@ -57,9 +58,10 @@ def replay(
         the file beside the session that it was made on.
     model : str, Path, LoadedModel or predictor, optional
         Who answers the prompts; that of the session when left out.
-    progress : callable, optional
-        Called with a :class:`~napari_samhq.session.runner.Progress` before each object. It may
-        raise :class:`~napari_samhq.errors.Cancelled` to stop.
+    progress : bool or callable, optional
+        True for a bar. A function is called with a
+        :class:`~napari_samhq.session.runner.Progress` before each object; it may raise
+        :class:`~napari_samhq.errors.Cancelled` to stop.
 
     Returns
     -------
@@ -92,8 +94,9 @@ def replay(
     saved = session if isinstance(session, SavedSession) else read_session(session)
     pixels = _image(saved, session, image)
     engine, name = _engine(model, saved)
-    again = _Again(saved, pixels, engine, name, progress or (lambda _: None))
-    again.run()
+    with reporting(progress, amounts) as report:
+        again = _Again(saved, pixels, engine, name, report or (lambda _: None))
+        again.run()
     if name == saved.model:
         _compare_weights(again.others)
     if again.left_out:

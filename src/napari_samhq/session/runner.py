@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from napari_samhq.errors import SamHQError
 
-__all__ = ["InlineRunner", "Job", "Progress", "Report", "Runner"]
+__all__ = ["InlineRunner", "Job", "Progress", "Report", "Runner", "amounts"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,17 @@ class Progress:
     stage: str
     done: float = 0.0
     total: float = 0.0
+
+
+def amounts(step: Progress) -> tuple[str, float, float]:
+    """Tell what is done, how much of it, and of how much in all, as a bar wants to know.
+
+    Examples
+    --------
+    >>> amounts(Progress("predict", 2, 5))
+    ('predict', 2, 5)
+    """
+    return step.stage, step.done, step.total
 
 
 #: What work reports its progress to.

@@ -8,6 +8,7 @@ from napari_samhq.core.drawn import Drawn
 from napari_samhq.core.journal import Drafts, Rejected
 from napari_samhq.errors import LayerError, PromptError
 from napari_samhq.session.autosave import Autosave
+from napari_samhq.session.card import session_card
 from napari_samhq.session.choosing import Choosing
 from napari_samhq.session.desk import Desk
 from napari_samhq.session.engine import shared_engine
@@ -175,6 +176,10 @@ class Session(Choosing, Looking, Finding):
         :class:`~napari_samhq.core.doubt.Doubt`; NaN where nobody knows them.
         """
         return self._ledger.table()
+
+    def _repr_html_(self) -> str:
+        """Show the plane, its objects and the state in notebooks."""
+        return session_card(self.desk, self.status.sentence)
 
     # ------------------------------------------------------------------------ the object being made
 
