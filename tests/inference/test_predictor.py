@@ -62,7 +62,7 @@ def test_an_embedding_says_what_it_was_made_from(predictor, embedding):
     assert embedding.image_embedding.shape == (32, 8, 8)
     assert embedding.hq_features.shape == (4, 32, 32)
     assert embedding.image_embedding.dtype == torch.float32
-    assert embedding.nbytes == 4 * (32 * 64 + 4 * 32 * 32)
+    assert embedding.nbytes == 4 * (32 * 64 + 4 * 32 * 32) + embedding.thumbnail.nbytes
     assert embedding.contrast_limits is not None
     assert embedding.model_fingerprint == predictor.fingerprint
     assert "200 x 250" in repr(embedding)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,7 @@ class LoadedModel:
         SHA-256 of the weights file, which identifies the weights.
     """
 
-    network: SamHQModel
+    network: SamHQModel = field(repr=False)
     info: ModelInfo
     device: torch.device
     encoder_dtype: torch.dtype

@@ -51,8 +51,9 @@ class ImageEmbedding:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the two tensors take, in bytes."""
-        return int(self.image_embedding.nbytes + self.hq_features.nbytes)
+        """Memory that it takes, in bytes."""
+        thumbnail = 0 if self.thumbnail is None else self.thumbnail.nbytes
+        return int(self.image_embedding.nbytes + self.hq_features.nbytes + thumbnail)
 
     def __repr__(self) -> str:
         """Tell sizes instead of printing tensors."""

@@ -45,9 +45,9 @@ class Prediction:
         that notebooks can show where the masks are.
     """
 
-    masks: NDArray[np.bool_]
+    masks: NDArray[np.bool_] = field(repr=False)
     scores: NDArray[np.float32]
-    low_res_logits: NDArray[np.float32]
+    low_res_logits: NDArray[np.float32] = field(repr=False)
     best: int
     region: tuple[slice, slice]
     doubts: tuple[Doubt, ...] = field(default=(), kw_only=True)
