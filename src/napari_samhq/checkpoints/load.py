@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,11 +50,16 @@ class LoadedModel:
         SHA-256 of the weights file, which identifies the weights.
     """
 
-    network: SamHQModel = field(repr=False)
+    network: SamHQModel
     info: ModelInfo
     device: torch.device
     encoder_dtype: torch.dtype
     fingerprint: str
+
+    def __repr__(self) -> str:
+        """Tell the model instead of printing a network."""
+        number = str(self.encoder_dtype).removeprefix("torch.")
+        return f"LoadedModel({self.info.name!r}, on {self.device}, encoder in {number})"
 
     def _repr_html_(self) -> str:
         """Show the model in notebooks."""
