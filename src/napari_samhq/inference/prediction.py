@@ -75,6 +75,9 @@ class Prediction:
         for index, (mask, score) in enumerate(zip(self.masks, self.scores, strict=True)):
             best = ", best" if index == self.best and len(self.masks) > 1 else ""
             caption = f"{index}: score {score:.2f}{best}, {np.count_nonzero(mask):,} px"
+            if self.doubts:
+                doubt = self.doubts[index]
+                caption += f", HQ changed {doubt.disagreement:.0%}"
             figures.append(figure(outlined_part(mask, self.region, picture, pictured), caption))
         rows, cols = self.region
         where = {"rows": f"{rows.start} to {rows.stop}", "columns": f"{cols.start} to {cols.stop}"}
