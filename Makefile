@@ -54,6 +54,9 @@ docs-serve: ## show the site at http://127.0.0.1:8000, and build it anew on each
 docs-images: ## make the pictures in docs/images again, from the real window
 	@tools/bootstrap.sh test
 	tools/with-display.sh $(BIN)/python docs/make_screenshots.py $(ARGS)
+	$(BIN)/napari-samhq evaluate src/napari_samhq/data/nuclei.png src/napari_samhq/data/nuclei_labels.png \
+		-o build/evaluation --worst 6 --overwrite
+	cp build/evaluation/worst.png docs/images/worst-objects.png
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) demo-output build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -39,6 +39,8 @@ def run_process(
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-def loaded_fake() -> Any:
+def loaded_fake(name: str = "fake") -> Any:
     """What commands take for a loaded model."""
-    return SimpleNamespace(info=SimpleNamespace(name="fake"), device="cpu")
+    return SimpleNamespace(
+        info=SimpleNamespace(name=name), device="cpu", fingerprint=name, encoder_dtype="float32"
+    )

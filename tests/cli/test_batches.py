@@ -11,6 +11,7 @@ import pytest
 
 from commands import run
 from napari_samhq.cli.paths import find_images
+from napari_samhq.errors import DeviceLostError
 from napari_samhq.io.coco import CocoImage, read_coco, write_coco
 from napari_samhq.io.images import read_image
 from napari_samhq.io.objects import objects_of
@@ -74,6 +75,18 @@ def test_patterns_are_filled_in(
     assert len(outputs(tmp_path / "out")) == 2 * len(images)
 
 
+def test_results_among_the_images_are_not_taken_for_images(
+    predictor: FakePredictor, folder: Path
+) -> None:
+    arguments = ("segment", folder, "-o", folder, "--everything", "--format", "png")
+    for _ in range(2):
+        result = run(*arguments)
+        assert result.exit_code == 0, result.output
+    assert "done already: 3 images" in result.stdout
+    assert "Left out: 3 results of earlier runs." in result.stderr
+    assert len(outputs(folder)) == 3 * 3 + 2
+
+
 def test_folders_below_a_pattern_are_kept_apart(predictor: FakePredictor, tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / "in" / name).mkdir(parents=True)
@@ -98,7 +111,7 @@ def test_one_bad_image_does_not_stop_the_others(
     assert [Path(one["image"]).name for one in summary["images"]] == ["Zellen 2 µm.npy", "a.npy"]
     assert [Path(one["image"]).name for one in summary["failed"]] == ["b.npy", "c.npy"]
     assert "It would be named c.csv" in summary["failed"][1]["error"]
-    assert "Error: 2 of 4 images could not be done:" in result.stderr
+    assert "Error: 2 of 4 could not be done:" in result.stderr
     assert "Traceback" not in result.output
     assert not (tmp_path / "out" / "b.tif").exists()
 
@@ -117,12 +130,36 @@ def test_results_that_are_there_are_kept_resumed_or_replaced(
     asked = len(predictor.calls)
     resumed = run(*arguments, "--resume")
     assert resumed.exit_code == 0, resumed.output
-    assert "2 images were done already" in resumed.stdout
+    assert "done already: 2 images" in resumed.stdout
     assert len(predictor.calls) == asked + 2  # one look, one box: that of a.npy
     after = {name: (out / name).read_bytes() for name in outputs(out)}
     assert after.keys() == before.keys()
     assert all(after[name] == before[name] for name in after if name != "a.tif.run.json")
     assert run(*arguments, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, DeviceLostError])
+def test_a_batch_that_is_stopped_leaves_whole_results_only(
+    predictor: FakePredictor, folder: Path, prompts: Path, tmp_path: Path, kind: type[Exception]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("segment", folder, "-o", out, "--boxes", prompts, "--resume")
+    embed, looked = predictor.embed, []
+
+    def stop_at_the_second(image, **options):
+        looked.append(image)
+        if len(looked) == 2:
+            raise kind("stopped")
+        return embed(image, **options)
+
+    predictor.embed = stop_at_the_second
+    stopped = run(*arguments)
+    assert stopped.exit_code not in (0, 2)
+    assert "Traceback" not in stopped.output
+    assert outputs(out) == ["Zellen 2 µm.tif", "Zellen 2 µm.tif.run.json"]
+    assert run(*arguments).exit_code == 0
+    assert len(outputs(out)) == 6
+    assert len(looked) == 4  # the first image was not looked at again
 
 
 @pytest.mark.parametrize("changed", ["image", "prompts", "model", "foreign"])
@@ -196,6 +233,15 @@ def test_one_coco_file_has_the_prompts_of_all_images(
         assert image.file_name == name
         assert [one.label_id for one in image.objects] == [4]
         assert image.objects[0].mask.array().sum() == 5 * (10 + number)
+
+
+def test_one_image_goes_into_a_folder_that_is_there(
+    predictor: FakePredictor, folder: Path, prompts: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    arguments = ("-o", tmp_path / "out", "--boxes", prompts / "a.csv")
+    assert run("segment", folder / "a.npy", *arguments).exit_code == 0
+    assert outputs(tmp_path / "out") == ["a.tif", "a.tif.run.json"]
 
 
 @pytest.mark.parametrize("suffix", [".geojson", ".zip", ".csv", ".json", ".zarr", ".ome.tif"])

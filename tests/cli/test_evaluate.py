@@ -122,7 +122,7 @@ def test_an_image_that_cannot_be_compared_does_not_stop_the_others(
     assert result.exit_code == 1
     assert "has no file for right.png. It would be named right.tif" in result.stderr
     assert "9 x 8 pixels and the image 9 x 9" in result.stderr
-    assert "2 of 3 images could not be done" in result.stderr
+    assert "2 of 3 could not be done" in result.stderr
     assert pd.read_csv(tmp_path / "out" / "quality.csv")["image"].tolist() == [
         "left.png", "overall"
     ]  # fmt: skip

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from napari_samhq.model import SamHQModel
+
 
 def test_models_are_listed_with_their_state() -> None:
     result = run("models", "list")
@@ -75,3 +77,33 @@ def test_the_state_of_a_missing_bundled_model_is_told(monkeypatch: pytest.Monkey
     micro = replace(checkpoints.model_info("micro"), cached=False)
     monkeypatch.setattr(checkpoints, "list_models", lambda: [micro])
     assert "missing" in run("models", "list").stdout
+
+
+def test_several_models_are_downloaded_once_all_names_are_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fetched: list[str] = []
+
+    def fetch(name: str, *, progress) -> Path:
+        fetched.append(name)
+        return tmp_path / name
+
+    monkeypatch.setattr(checkpoints, "fetch", fetch)
+    wrong = run("models", "download", "vit_tiny", "nano")
+    assert wrong.exit_code == 1
+    assert "There is no model 'nano'" in wrong.stderr
+    assert fetched == []
+    result = run("models", "download", "vit_tiny", "vit_b", "--json")
+    assert json.loads(result.stdout) == {n: str(tmp_path / n) for n in ("vit_tiny", "vit_b")}
+
+
+def test_weights_in_a_folder_are_described(tiny_network: SamHQModel, tmp_path: Path) -> None:
+    tiny_network.save_pretrained(tmp_path / "tiny")
+    described = json.loads(run("models", "info", tmp_path / "tiny", "--json").stdout)
+    assert (described["name"], described["encoder"], described["input_size"]) == (
+        "tiny",
+        "conv",
+        64,
+    )
+    assert described["parameters"] == sum(one.numel() for one in tiny_network.parameters())
+    assert len(described["sha256"]) == 64

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from commands import run
+from commands import loaded_fake, run
 from fakes import FakePredictor
 from napari_samhq.io.images import read_image
 
@@ -26,7 +25,7 @@ def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     from napari_samhq.session.session import Session
 
     fake = FakePredictor(name="micro")
-    loaded = SimpleNamespace(info=SimpleNamespace(name="micro"), device="cpu")
+    loaded = loaded_fake("micro")
     monkeypatch.setattr("napari_samhq.cli.replay.load", lambda *_: loaded)
     monkeypatch.setattr("napari_samhq.inference.Predictor", lambda _: fake)
     stack = np.random.default_rng(0).integers(0, 255, (2, 40, 60), dtype=np.uint8)
@@ -51,6 +50,9 @@ def test_replay_makes_the_labels_again(session: Path, tmp_path: Path, name: str)
     result = run("replay", session, "--image", tmp_path / "stack.npy", "-o", out, "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["objects"] == [1]
+    record = json.loads((tmp_path / f"{name}.run.json").read_text())
+    assert record["recipe"].keys() == {"napari-samhq", "model", "image", "session"}
+    assert record["objects"] == 1
     expected = np.load(tmp_path / "expected.npy")
     for plane in range(2):
         np.testing.assert_array_equal(read_image(out, plane=[plane]), expected[plane])

@@ -59,7 +59,7 @@ def test_an_object_without_a_pixel_is_told(
 ) -> None:
     (tmp_path / "boxes.csv").write_text("2,3,9,12\n2,3,9,12\n")
     arguments = ("segment", image, "-o", tmp_path / "l.png", "--boxes", tmp_path / "boxes.csv")
-    assert "1 objects got no pixel: 2." in run(*arguments).stdout
+    assert "1 object got no pixel: 2." in run(*arguments).stdout
     assert json.loads(run(*arguments, "--overwrite", "--json").stdout)["without_pixels"] == [2]
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "Precision",
     "PrecisionOption",
     "byte_progress",
+    "counted",
     "is_installed",
     "load",
     "progress_bar",
@@ -126,6 +127,17 @@ def told_error(error: Exception) -> str:
             "--debug shows where it comes from."
         )
     return " ".join(told.split())  # one line, whatever libraries put into their messages
+
+
+def counted(count: int, thing: str) -> str:
+    """Say how many of something there are.
+
+    Examples
+    --------
+    >>> counted(1, "object"), counted(3, "object")
+    ('1 object', '3 objects')
+    """
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def is_installed(package: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from napari_samhq.cli.common import progress_bar, say, told_error
+from napari_samhq.errors import DeviceLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,7 +59,7 @@ def for_each(images: Iterable[Found], do: Callable[[Found], Any], *, debug: bool
             try:
                 outcome.done.append(do(found))
             except Exception as error:
-                if debug:
+                if debug or isinstance(error, DeviceLostError):  # nothing could be done from now on
                     raise
                 reason = told_error(error)
                 outcome.failed.append((str(found.path), reason))
@@ -73,7 +74,7 @@ def tell_failures(outcome: Outcome) -> None:
     count, total = len(outcome.failed), len(outcome.failed) + len(outcome.done)
     names = [name for name, _ in outcome.failed[:_MOST_TOLD]]
     more = f", and {count - _MOST_TOLD} more" if count > _MOST_TOLD else ""
-    say(f"Error: {count} of {total} images could not be done: {', '.join(names)}{more}.")
+    say(f"Error: {count} of {total} could not be done: {', '.join(names)}{more}.")
     raise typer.Exit(1)
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_samhq.cli.common import AsJson, Debug, byte_progress, reported
+from napari_samhq.cli.common import AsJson, Debug, byte_progress, reported, tell_json
 
 if TYPE_CHECKING:
     from napari_samhq.checkpoints import ModelInfo
@@ -15,7 +15,12 @@ models = typer.Typer(
     help="List, download and describe models.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Name = Annotated[str, typer.Argument(help="One of the names that `models list` shows.")]
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="Names that `models list` shows.")
+]
+NameOrPath = Annotated[
+    str, typer.Argument(metavar="NAME", help="A name that `models list` shows, or a path.")
+]
 
 
 @models.command("list")
@@ -26,7 +31,7 @@ def list_(as_json: AsJson = False, debug: Debug = False) -> None:
 
     found = list_models()
     if as_json:
-        _print_json([_fields(info) for info in found])
+        tell_json([_fields(info) for info in found])
         return
     rows = [("NAME", "MB", "STATE", "ABOUT")]
     rows += [(i.name, f"{i.megabytes:.0f}", _state(i), i.title) for i in found]
@@ -37,24 +42,32 @@ def list_(as_json: AsJson = False, debug: Debug = False) -> None:
 
 @models.command()
 @reported
-def download(name: Name, debug: Debug = False) -> None:
-    """Download a model, so that it can be used without a network afterwards."""
-    from napari_samhq.checkpoints import fetch
+def download(names: Names, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Download models, so that they can be used without a network afterwards.
 
-    with byte_progress(f"Fetching {name}") as progress:
-        path = fetch(name, progress=progress)
-    typer.echo(str(path))
+    Prints where they are. A model that is here already is checked, and not fetched again.
+    """
+    from napari_samhq.checkpoints import fetch, model_info
+
+    for name in names:
+        model_info(name)  # a wrong name is told before gigabytes are fetched for another
+    paths = {}
+    for name in names:
+        with byte_progress(f"Fetching {name}") as progress:
+            paths[name] = str(fetch(name, progress=progress))
+        if not as_json:
+            typer.echo(paths[name])
+    if as_json:
+        tell_json(paths)
 
 
 @models.command()
 @reported
-def info(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Show what is known about a model."""
-    from napari_samhq.checkpoints import model_info
-
-    fields = _fields(model_info(name))
+def info(name: NameOrPath, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Show what is known about a model, by its name, or what a file of weights holds."""
+    fields = _described(name)
     if as_json:
-        _print_json(fields)
+        tell_json(fields)
         return
     width = max(map(len, fields))
     for key, value in fields.items():
@@ -75,7 +88,17 @@ def _fields(info: "ModelInfo") -> dict[str, Any]:
     return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(info).items()}
 
 
-def _print_json(value: Any) -> None:
-    import json
+def _described(name: str) -> dict[str, Any]:
+    """List what is known about a named model, or about weights, which have to be read for it."""
+    from pathlib import Path
 
-    typer.echo(json.dumps(value, indent=1))
+    from napari_samhq.checkpoints import list_models, model_info
+
+    is_named = name in {info.name for info in list_models()}
+    if is_named or not Path(name).expanduser().exists():
+        return _fields(model_info(name))
+    from napari_samhq.checkpoints import load_model
+
+    loaded = load_model(name, device="cpu")
+    parameters = sum(one.numel() for one in loaded.network.parameters())
+    return {**_fields(loaded.info), "sha256": loaded.fingerprint, "parameters": parameters}

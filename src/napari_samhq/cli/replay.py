@@ -1,5 +1,6 @@
 """``napari-samhq replay``: the objects of a session again, by its model or another one."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +13,17 @@ from napari_samhq.cli.common import (
     Overwrite,
     Precision,
     PrecisionOption,
+    counted,
     load,
     progress_bar,
     reported,
+    tell_json,
+    valid_output,
 )
 from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:
+    from napari_samhq.checkpoints import LoadedModel
     from napari_samhq.session.runner import Progress
 
 __all__ = ["replay"]
@@ -28,7 +33,10 @@ __all__ = ["replay"]
 def replay(
     session: Annotated[Path, typer.Argument(help="A session file, *.samhq.json.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Labels: .tif, .npy or .zarr; .png if 2-D.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Labels: .tif, .npy, .zarr; others as `segment` if 2-D."
+        ),
     ],
     image: Annotated[
         Path | None,
@@ -50,21 +58,23 @@ def replay(
     another model the prompts are the same and the masks its own; what was painted or deleted by
     hand is painted and deleted again.
     """
-    from napari_samhq.io.labels import check_label_suffix
-
-    try:
-        check_label_suffix(output)
-    except FileError as error:
-        raise typer.BadParameter(str(error), param_hint="--output") from error
-
+    from napari_samhq.cli.records import check_record, write_record
     from napari_samhq.io.atomic import check_target
-    from napari_samhq.io.labels import write_labels
+    from napari_samhq.io.results import check_result_suffix, write_labels_as
     from napari_samhq.io.session_files import read_session, source_of
 
+    valid_output(output, check_result_suffix)
     # All that can be wrong is looked at before the model is loaded.
     check_target(output, overwrite=overwrite)
+    check_record(output, overwrite=overwrite)
     saved = read_session(session)
     pixels = image if image is not None else source_of(saved, session)
+    if pixels is None:
+        raise FileError(
+            f"The image {saved.image.name!r} is not beside the session {session}. Give its path "
+            "with --image."
+        )
+    start = time.perf_counter()
     loaded = load(model or saved.model, device, precision)
 
     from napari_samhq.session.replay import replay as make_again
@@ -77,25 +87,51 @@ def replay(
                 bar.update(int(stage.done) - bar.n)
 
         labels = make_again(saved, pixels, loaded, progress=report)
-    write_labels(output, labels, overwrite=overwrite)
+    write_labels_as(output, labels, image_name=pixels.name, overwrite=overwrite)
+    ids = _ids(labels)
+    seconds = {"all": time.perf_counter() - start}
+    record = write_record(
+        output,
+        _recipe(session, pixels, loaded),
+        command="replay",
+        image=pixels,
+        seconds=seconds,
+        device=str(loaded.device),
+        objects=len(ids),
+    )
     summary = {
         "session": str(session),
         "labels": str(output),
+        "record": str(record),
         "model": loaded.info.name,
         "device": str(loaded.device),
         "shape": list(labels.shape),
-        "objects": _ids(labels),
+        "objects": ids,
     }
     if as_json:
-        import json
-
-        typer.echo(json.dumps(summary, indent=1))
+        tell_json(summary)
     else:
         size = " x ".join(map(str, labels.shape))
         typer.echo(
-            f"{len(summary['objects'])} objects in labels of {size} px, with {loaded.info.name} on "
+            f"{counted(len(ids), 'object')} in labels of {size} px, with {loaded.info.name} on "
             f"{loaded.device}.\nLabels: {output}"
         )
+
+
+def _recipe(session: Path, image: Path, loaded: "LoadedModel") -> dict[str, Any]:
+    """Name all that decides what comes out."""
+    from importlib.metadata import version
+
+    from napari_samhq.cli.records import digest_of_file, image_in_recipe
+
+    precision = str(loaded.encoder_dtype).removeprefix("torch.")
+    model = {"name": loaded.info.name, "sha256": loaded.fingerprint, "precision": precision}
+    return {
+        "napari-samhq": version("napari-samhq"),
+        "model": model,
+        "image": image_in_recipe(image, None),
+        "session": {"sha256": digest_of_file(session)},
+    }
 
 
 def _ids(labels: Any) -> list[int]:

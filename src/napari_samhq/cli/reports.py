@@ -129,7 +129,17 @@ class Report:
         ]
         if left_out:
             lines.append(f"(of {len(self.comparisons)} images; quality.csv has each of them)")
-        return "\n".join(lines)
+        return f"{self._head()}\n\n" + "\n".join(lines)
+
+    def _head(self) -> str:
+        if "predictions" in self.how:
+            return f"The labels in {self.how['predictions']}, compared with the true ones:"
+        asked = self.how["prompts"]
+        what = "Everything" if asked == "everything" else f"True objects by their {asked}"
+        return (
+            f"{what}, segmented with {self.how['model']['name']} on {self.how['device']} and "
+            "compared with the true labels:"
+        )
 
 
 def write_report(report: Report, cases: Sequence[Case], targets: Mapping[str, Path]) -> None:

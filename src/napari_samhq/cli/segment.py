@@ -13,15 +13,17 @@ from napari_samhq.cli.common import (
     Overwrite,
     Precision,
     PrecisionOption,
+    counted,
     is_installed,
     reported,
+    say,
     tell_json,
     valid_output,
 )
 from napari_samhq.cli.everything import settings_of
 from napari_samhq.cli.many import for_each, part_indices, tell_failures
 from napari_samhq.cli.paths import Found, find_images, is_several, part_of
-from napari_samhq.cli.records import RECORD_SUFFIX
+from napari_samhq.cli.records import RECORD_SUFFIX, record_path
 from napari_samhq.cli.work import Engine, Wanted, prepare, segment_one
 
 if TYPE_CHECKING:
@@ -196,17 +198,17 @@ def _segment_all(
             f"For several images give a folder; {folder} is the name of one result.",
             param_hint="--output",
         )
-    images = find_images(given)
+    images = _without_results(find_images(given))
     outputs = _outputs(images, folder, file_format)
-    if wanted.prompts is not None and not _has_many(wanted.prompts):
+    if wanted.prompts is not None and len(images) > 1 and not _has_many(wanted.prompts):
         raise typer.BadParameter(
             f"{wanted.prompts} is a file for one image, and there are {len(images)}. Give a folder "
             "that has a file of the same name for each of them, or a COCO file.",
             param_hint=f"--{wanted.kind}",
         )
     _check_apart(images, list(outputs.values()))
-    _check_kept(list(outputs.values()), wanted)
     images = part_of(images, share)
+    _check_kept([outputs[found] for found in images], wanted)
     valid_output(folder, lambda _: None)
     _ = engine.predictor  # what is wrong with the model is wrong for all images
     with explained("write", folder, "Choose another place."):
@@ -223,6 +225,14 @@ def _segment_all(
     else:
         typer.echo(_told_all(outcome, folder, engine))
     tell_failures(outcome)
+
+
+def _without_results(images: "Sequence[Found]") -> list[Found]:
+    """Leave out what earlier runs wrote: where results lie among the images, patterns find both."""
+    left = [found for found in images if not record_path(found.path).exists()]
+    if len(left) < len(images):
+        say(f"Left out: {counted(len(images) - len(left), 'result')} of earlier runs.")
+    return left
 
 
 def _outputs(images: "Sequence[Found]", folder: Path, file_format: str | None) -> dict[Found, Path]:
@@ -323,21 +333,19 @@ def plane_indices(plane: str | None) -> list[int] | None:
 def _told(summary: dict[str, Any]) -> str:
     """Put the summary of one image into words."""
     height, width = summary["shape"]
+    found = f"{counted(summary['count'], 'object')} in {summary['image']} ({height} x {width} px)"
     if summary["skipped"]:
-        return (
-            f"{summary['count']} objects in {summary['image']} ({height} x {width} px): done "
-            f"already.\nLabels: {summary['labels']}"
-        )
+        return f"{found}: done already.\nLabels: {summary['labels']}"
     scores = [row["score"] for row in summary.get("objects", [])]
     seconds = sum(summary["seconds"].values())
     lines = [
-        f"{summary['count']} objects in {summary['image']} ({height} x {width} px), "
-        f"with {summary['model']} on {summary['device']} in {seconds:.1f} s"
+        f"{found}, with {summary['model']} on {summary['device']} in {seconds:.1f} s"
         + (f", mean score {sum(scores) / len(scores):.2f}." if scores else ".")
     ]
     if summary.get("without_pixels"):
         which = ", ".join(map(str, summary["without_pixels"][:10]))
-        lines.append(f"{len(summary['without_pixels'])} objects got no pixel: {which}.")
+        count = counted(len(summary["without_pixels"]), "object")
+        lines.append(f"{count} got no pixel: {which}.")
     lines.append(f"Labels: {summary['labels']}")
     return "\n".join(lines)
 
@@ -346,12 +354,13 @@ def _told_all(outcome: "Outcome", folder: Path, engine: Engine) -> str:
     """Put what came of many images into words."""
     new = [summary for summary in outcome.done if not summary["skipped"]]
     seconds = sum(sum(summary["seconds"].values()) for summary in new)
-    told = f"{len(new)} images, {sum(summary['count'] for summary in new)} objects"
+    objects = sum(summary["count"] for summary in new)
+    told = f"{counted(len(new), 'image')}, {counted(objects, 'object')}"
     if new:
         told += f", with {engine.name} on {engine.device} in {seconds:.1f} s"
     if len(new) < len(outcome.done):
-        told += f"; {len(outcome.done) - len(new)} images were done already"
+        told += f"; done already: {counted(len(outcome.done) - len(new), 'image')}"
     empty = sum(bool(summary.get("without_pixels")) for summary in new)
     if empty:
-        told += f"; in {empty} images objects got no pixel"
+        told += f"; in {counted(empty, 'image')} objects got no pixel"
     return f"{told}.\nLabels: {folder}"
