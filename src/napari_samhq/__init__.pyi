@@ -18,6 +18,7 @@ from .errors import (
     SamHQWarning,
     SettingsError,
     TilesFailedError,
+    TrainingError,
 )
 from .inference.embedding import ImageEmbedding
 from .inference.prediction import Prediction
@@ -26,6 +27,7 @@ from .inference.segment import segment
 from .session.replay import replay
 from .session.saving import open_session
 from .session.session import Session, annotate
+from .training.finetune import finetune
 
 __all__ = [
     "Cancelled",
@@ -49,8 +51,10 @@ __all__ = [
     "Session",
     "SettingsError",
     "TilesFailedError",
+    "TrainingError",
     "__version__",
     "annotate",
+    "finetune",
     "list_models",
     "load_model",
     "open_session",

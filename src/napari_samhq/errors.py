@@ -14,6 +14,7 @@ The family tree::
     ├── DeviceLostError     (RuntimeError) the device stopped working
     ├── MissingExtraError   (ImportError)  an optional dependency that is not installed
     ├── SettingsError       (ValueError)   a setting that does not exist or cannot have that value
+    ├── TrainingError       (ValueError)   examples that nothing can be learned from
     ├── TilesFailedError                   some tiles of a run could not be done; others are kept
     └── Cancelled                          the user stopped the work
 
@@ -39,6 +40,8 @@ __all__ = [
     "SamHQError",
     "SamHQWarning",
     "SettingsError",
+    "TilesFailedError",
+    "TrainingError",
 ]
 
 
@@ -88,6 +91,10 @@ class MissingExtraError(SamHQError, ImportError):
 
 class SettingsError(SamHQError, ValueError):
     """A setting does not exist, or cannot have that value."""
+
+
+class TrainingError(SamHQError, ValueError):
+    """Examples that nothing can be learned from, or nothing that was learned from them."""
 
 
 class Cancelled(SamHQError):

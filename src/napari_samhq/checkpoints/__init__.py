@@ -5,6 +5,7 @@ Importing this package loads neither torch nor the hub library.
 
 from .convert import convert
 from .download import fetch
+from .heads import list_heads
 from .load import LoadedModel, load_model
 from .registry import ModelInfo, list_models, model_info
 
@@ -13,6 +14,7 @@ __all__ = [
     "ModelInfo",
     "convert",
     "fetch",
+    "list_heads",
     "list_models",
     "load_model",
     "model_info",

@@ -12,6 +12,7 @@ from ..errors import CheckpointError, ModelError
 from . import cache
 from .devices import choose_device, choose_precision, move
 from .download import Progress, fetch_checked
+from .heads import SUFFIX, apply_head, find_base, head_info, heads_folder, is_head, read_head
 from .infer import describe, infer_config
 from .keys import is_original, to_model
 from .registry import ModelInfo, list_models, model_info
@@ -90,6 +91,8 @@ def load_model(
         ``./micro`` for the file), or a path: a ``.safetensors`` file or a ``.pth`` file of the
         original repository, in either layout of names and in float32, float16 or bfloat16; or a
         folder with ``model.safetensors`` and, where the tensors do not tell it, ``config.json``.
+        Or a head, what `napari_samhq.finetune` wrote: its path, or its name if it is in the
+        folder for them.
     device
         ``"auto"`` (CUDA, else MPS, else CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
     precision
@@ -129,19 +132,28 @@ def load_model(
     dtype = choose_precision(precision, place)
     with reporting(progress, lambda done, total: ("fetch", done, total), unit="B") as report:
         weights, info, fingerprint = locate(os.fspath(name_or_path), report)
-    network = build(weights, info)
+        network = build(weights, info, report)
     info = _with_config(info, network.config)
     move(network, place, dtype, info)
     return LoadedModel(network, info, place, dtype, fingerprint)
 
 
-def build(weights: Path, info: ModelInfo) -> SamHQModel:
-    """Build the network that a weights file holds, in float32 on the CPU, in evaluation mode."""
+def build(weights: Path, info: ModelInfo, progress: Progress | None = None) -> SamHQModel:
+    """Build the network that a weights file holds, in float32 on the CPU, in evaluation mode.
+
+    A head is put onto its base, which is fetched where it must be.
+    """
     import torch
 
     from ..model import SamHQModel
     from ..model.serialization import load_strict, read_tensors
 
+    if is_head(weights):
+        head = read_head(weights)
+        base_weights, base_info, found = locate(find_base(head, weights), progress)
+        network = build(base_weights, base_info, progress)
+        apply_head(network, head, found, f"{weights}")
+        return network.eval().requires_grad_(False)
     source = f"{weights}" if info.path else f"{weights} ({info.name})"
     entries = read_tensors(weights)
     tensors = to_model(entries)
@@ -162,6 +174,9 @@ def locate(name_or_path: str, progress: Progress | None = None) -> tuple[Path, M
         weights, fingerprint = fetch_checked(name_or_path, progress=progress)
         return weights, model_info(name_or_path), fingerprint
     path = Path(name_or_path).expanduser()
+    of_ours = heads_folder() / f"{name_or_path}{SUFFIX}"
+    if not path.exists() and len(path.parts) == 1 and of_ours.is_file():
+        path = of_ours
     weights = _weights_in(path) if path.is_dir() else path
     if not weights.exists():
         if path.suffix or len(path.parts) > 1:
@@ -172,6 +187,8 @@ def locate(name_or_path: str, progress: Progress | None = None) -> tuple[Path, M
             )
         return weights, model_info(name_or_path), ""  # raises: neither a name nor a path
     fingerprint = cache.verified_checksum(weights)
+    if is_head(weights):
+        return weights, head_info(weights), fingerprint
     info = ModelInfo(
         name=path.name if path.is_dir() else path.stem,
         title=f"Weights from {path}",

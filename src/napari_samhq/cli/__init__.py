@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from napari_samhq.cli import convert, demo, embed, evaluate, models, replay, segment
+from napari_samhq.cli import convert, demo, embed, evaluate, models, replay, segment, train
 
 __all__ = ["app", "main"]
 
@@ -47,6 +47,7 @@ app.command()(segment.segment)
 app.command()(replay.replay)
 app.command()(embed.embed)
 app.command()(evaluate.evaluate)
+app.command()(train.train)
 app.add_typer(models.models, name="models")
 app.command()(convert.convert)
 

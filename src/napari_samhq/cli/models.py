@@ -27,9 +27,9 @@ NameOrPath = Annotated[
 @reported
 def list_(as_json: AsJson = False, debug: Debug = False) -> None:
     """List the models that have a name."""
-    from napari_samhq.checkpoints import list_models
+    from napari_samhq.checkpoints import list_heads, list_models
 
-    found = list_models()
+    found = list_models() + list_heads()
     if as_json:
         tell_json([_fields(info) for info in found])
         return
@@ -92,8 +92,11 @@ def _described(name: str) -> dict[str, Any]:
     """List what is known about a named model, or about weights, which have to be read for it."""
     from pathlib import Path
 
-    from napari_samhq.checkpoints import list_models, model_info
+    from napari_samhq.checkpoints import list_heads, list_models, model_info
 
+    for head in list_heads():
+        if head.name == name:
+            return _fields(head)
     is_named = name in {info.name for info in list_models()}
     if is_named or not Path(name).expanduser().exists():
         return _fields(model_info(name))

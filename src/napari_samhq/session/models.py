@@ -15,9 +15,9 @@ __all__ = ["ModelSource"]
 
 
 def _list() -> list[ModelInfo]:
-    from napari_samhq.checkpoints import list_models
+    from napari_samhq.checkpoints import list_heads, list_models
 
-    return list_models()
+    return list_models() + list_heads()
 
 
 @dataclass(frozen=True)

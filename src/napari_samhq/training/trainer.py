@@ -42,6 +42,7 @@ __all__ = [
     "StepDone",
     "Trainer",
     "TrainerConfig",
+    "bfloat16_pays",
     "ranks",
     "read_state",
     "write_state",
@@ -186,7 +187,7 @@ class Trainer:
         self.pool = pool
         self.path = Path(out) / "state.pt"
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.mixed = _bfloat16_pays(self.device) if config.mixed is None else config.mixed
+        self.mixed = bfloat16_pays(self.device) if config.mixed is None else config.mixed
         self.model = model.to(self.device)
         vision = model.config.vision_config
         with torch.random.fork_rng(devices=[]):
@@ -424,7 +425,7 @@ class Trainer:
         return loss, values
 
 
-def _bfloat16_pays(device: torch.device) -> bool:
+def bfloat16_pays(device: torch.device) -> bool:
     """Whether mixed precision is faster on this device."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())

@@ -14,6 +14,8 @@ from napari_samhq.ui.controller import Controller
 from napari_samhq.ui.everything_panel import EverythingPanel
 from napari_samhq.ui.files import Files
 from napari_samhq.ui.keys import KEYS, KeyRing
+from napari_samhq.ui.learning import Learning
+from napari_samhq.ui.learning_panel import LearningPanel
 from napari_samhq.ui.object_panel import ObjectPanel
 from napari_samhq.ui.objects import labels_of, targets_of
 from napari_samhq.ui.panels import RecoveryBanner, SourcePanel, StatusPanel, ToolPanel
@@ -61,13 +63,14 @@ class SamHQDock(QWidget):
         self.recovery, self.source, self.tools = RecoveryBanner(), SourcePanel(), ToolPanel()
         self.object, self.status = ObjectPanel(), StatusPanel()
         self.objects, self.refine = ObjectsPanel(self.controller.color_of), RefinePanel()
-        self.everything = EverythingPanel()
+        self.everything, self.learning = EverythingPanel(), LearningPanel()
         self.settings, self.files = SettingsPanel(), FilePanel()
         self.sections = self._make_sections()
         self._was_docked = False
         self._lay_out()
         self._showing = Showing(self)
         self.storage = Files(self.controller, self.recovery, self)
+        self.school = Learning(self.controller, self.learning, self._showing.models)
         self._keys = KeyRing(napari_viewer, {key.action: self._do(key.action) for key in KEYS})
         self._counting = self._timer(_COUNT_AGAIN_MS, self._showing.objects)
         self._looking = self._timer(0, self.storage.look)
@@ -75,7 +78,7 @@ class SamHQDock(QWidget):
         self._connect_panels()
         self._connect_controller()
         #: Ends all that runs. Happens by itself when the widget or the viewer is closed.
-        self.shut_down = partial(_shut_down, self.controller, self._keys)
+        self.shut_down = partial(_shut_down, self.controller, self._keys, self.school)
         self.destroyed.connect(self.shut_down)  # holds no reference to this widget
         self._bind_keys()
         self._showing.layers()
@@ -101,6 +104,11 @@ class SamHQDock(QWidget):
             ),
             "everything": Section(
                 "Everything", self.everything, "All objects of the image at once."
+            ),
+            "learning": Section(
+                "Learn from my corrections",
+                self.learning,
+                "A model that knows objects like yours, from those that you made.",
             ),
             "settings": Section(
                 "Output and settings", self.settings, "Where objects go, and by which rules."
@@ -222,7 +230,8 @@ class SamHQDock(QWidget):
         self._looking.start()
 
 
-def _shut_down(controller: Controller, keys: KeyRing, *_: Any) -> None:
+def _shut_down(controller: Controller, keys: KeyRing, school: Learning, *_: Any) -> None:
+    school.close()
     controller.changed.disconnect()
     controller.layers_changed.disconnect()
     keys.unbind()

@@ -1,0 +1,97 @@
+"""Fine-tuning on a few objects of a kind that the model does not know: quality and time.
+
+    python benchmarks/finetune.py IMAGES LABELS [--model micro] [--objects 20] [--test 20]
+        [--seeds 0 1 2] [--set steps=200]
+
+IMAGES and LABELS are folders with files of the same names, one label image for each image. For each
+seed other images are drawn: some to fine-tune on, with `--objects` objects together, a part of
+which is held out to decide when to stop; and others for the test, which training never sees. The
+figures are means over the objects of the test.
+"""
+
+import argparse
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import napari_samhq as samhq
+from napari_samhq.cli.train import changes_of, pairs_in
+from napari_samhq.io.images import read_image
+from napari_samhq.training.examples import checked_examples
+from napari_samhq.training.measuring import measured
+from napari_samhq.training.tuning_settings import TuningSettings
+
+NAMES = ("box", "box boundary", "click", "click boundary")
+
+
+def figures(model, images: list, labels: list, most: int) -> dict[str, float]:
+    """Mean IoUs over the first `most` objects."""
+    examples, items = checked_examples(images, labels, 16)
+    rows = [row for some in measured(model, examples, items[:most], "both") for row in some]
+    return {name: float(np.mean([row[name] for row in rows])) for name in NAMES}
+
+
+def one_seed(options: argparse.Namespace, pairs: list, seed: int) -> dict[str, dict[str, float]]:
+    """Fine-tune on some images, and test before and after on others."""
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    images = [read_image(pairs[index][0]) for index in order]
+    labels = [read_image(pairs[index][1]) for index in order]
+    counts = np.cumsum([len(np.unique(one[one > 0])) for one in labels])
+    used = int(np.searchsorted(counts, options.objects)) + 1
+    test = images[used:], labels[used:]
+    result = {"before": figures(samhq.load_model(options.model), *test, options.test)}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "head.safetensors"
+        began, cpu = time.perf_counter(), time.process_time()
+        done = samhq.finetune(
+            images[:used],
+            labels[:used],
+            options.model,
+            out=out,
+            seed=seed,
+            **changes_of(options.set, TuningSettings),
+        )
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        result["after"] = figures(samhq.load_model(out), *test, options.test)
+        size = out.stat().st_size
+    record = done.record
+    print(
+        f"seed {seed}: {record['objects_learned_from']} + {record['objects_held_out']} objects, "
+        f"best of {record['steps']} steps {record['best_step']}, {seconds:.0f} s "
+        f"({cpu:.0f} s of processor time), {record['parameters']} weights, {size / 1e6:.2f} MB",
+        flush=True,
+    )
+    for when, values in result.items():
+        print(f"  {when:<7}" + "".join(f"  {n} {values[n]:.3f}" for n in NAMES), flush=True)
+    return result
+
+
+def main() -> None:
+    """Fine-tune once for each seed, and sum up."""
+    parser = argparse.ArgumentParser(description="Fine-tuning: quality and time.")
+    parser.add_argument("images", type=Path)
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("--model", default="micro")
+    parser.add_argument("--objects", type=int, default=20)
+    parser.add_argument("--test", type=int, default=20)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--set", action="append", default=[], help="a setting, as steps=200")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore", samhq.SamHQWarning)
+    pairs = pairs_in(options.images, options.labels)
+    results = [one_seed(options, pairs, seed) for seed in options.seeds]
+    for name in NAMES:
+        before = [r["before"][name] for r in results]
+        after = [r["after"][name] for r in results]
+        gains = np.subtract(after, before)
+        print(
+            f"{name:<15} {np.mean(before):.3f} -> {np.mean(after):.3f}   "
+            f"(gain {gains.min():+.3f} to {gains.max():+.3f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""``napari-samhq train``: fine-tune a model on images of one's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_samhq.cli.common import (
+    AsJson,
+    Debug,
+    Device,
+    Model,
+    Overwrite,
+    Precision,
+    PrecisionOption,
+    load,
+    progress_bar,
+    reported,
+    say,
+)
+
+if TYPE_CHECKING:
+    from napari_samhq.settings import Settings
+    from napari_samhq.training.tuning_events import FineTuned, TuningEvent
+
+__all__ = ["changes_of", "pairs_in", "train"]
+
+_SUFFIX = ".safetensors"
+
+Images = Annotated[Path, typer.Argument(help="An image, or a folder of images.")]
+Labels = Annotated[
+    Path,
+    typer.Argument(help="Its label image, or a folder with one of the same name for each image."),
+]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", help="File to write, NAME.safetensors: load it by path.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any other setting, as views=8. May be repeated."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a training to this file that was interrupted.")
+]
+
+
+@reported
+def train(
+    images: Images,
+    labels: Labels,
+    output: Output,
+    model: Model = "micro",
+    steps: Annotated[int | None, typer.Option(help="Steps at most.  [default: 300]")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes at most; 0 for no limit.  [default: 5]")
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="What to learn: boxes, clicks or both.  [default: both]")
+    ] = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(help="What learns: hq, or decoder for all that makes masks.  [default: hq]"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is drawn by lot.")] = None,
+    setting: Changes = None,
+    device: Device = "auto",
+    precision: PrecisionOption = Precision.AUTO,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Fine-tune a model on images whose objects are known.
+
+    A quarter of the images (of one image, of its objects) is held out: on it the result is
+    measured, and training stops when it gets no better. What is written is small: only what
+    changed, and which model it belongs to. `segment --model NAME.safetensors` uses it.
+
+    If nothing was learned, nothing is written, and the exit status is 1.
+    """
+    from napari_samhq.training.tuning_settings import TuningSettings
+
+    given = {"steps": steps, "minutes": minutes, "prompts": prompts, "parts": parts, "seed": seed}
+    changes = changes_of(setting or [], TuningSettings)
+    changes |= {name: value for name, value in given.items() if value is not None}
+    _check_settings(changes)
+    _check_output(output)
+
+    from napari_samhq.io.atomic import check_target
+    from napari_samhq.io.images import read_image
+
+    # All that can be wrong is looked at before the model is loaded.
+    check_target(output, overwrite=overwrite)
+    pairs = pairs_in(images, labels)
+    pictures = [read_image(picture) for picture, _ in pairs]
+    drawings = [read_image(drawing) for _, drawing in pairs]
+    names = [picture.name for picture, _ in pairs]
+
+    from napari_samhq.training.examples import checked_examples
+    from napari_samhq.training.finetune import finetune
+
+    checked_examples(pictures, drawings, TuningSettings.of(changes.items()).smallest_px, names)
+    loaded = load(model, device, precision)
+    bars = _Bars()
+    try:
+        done = finetune(
+            pictures,
+            drawings,
+            loaded,
+            out=output,
+            overwrite=overwrite,
+            resume=resume,
+            precision=precision.value,
+            names=names,
+            progress=bars.show,
+            **changes,
+        )
+    except KeyboardInterrupt:
+        bars.close()
+        say("Stopped; nothing was written. The same command with --resume goes on from here.")
+        raise typer.Exit(1) from None
+    finally:
+        bars.close()
+    _tell(done, as_json)
+
+
+def pairs_in(images: Path, labels: Path) -> list[tuple[Path, Path]]:
+    """Find the label image of each image.
+
+    Parameters
+    ----------
+    images, labels : Path
+        Two files; or two folders, where names must be the same but for their extensions.
+
+    Raises
+    ------
+    FileError
+        If something is not there, or an image has no labels.
+    """
+    from napari_samhq.errors import FileError
+    from napari_samhq.io.images import IMAGE_SUFFIXES
+
+    for path in (images, labels):
+        if not path.exists():
+            raise FileError(f"{path} does not exist. Check the spelling and the working directory.")
+    if not _is_folder(images):
+        if _is_folder(labels):
+            labels = _by_stem(labels, IMAGE_SUFFIXES).get(_stem(images), labels / images.name)
+        if not labels.exists():
+            raise FileError(f"{images} has no labels: {labels} does not exist.")
+        return [(images, labels)]
+    if not _is_folder(labels):
+        raise FileError(
+            f"{images} is a folder and {labels} is none; give two files or two folders."
+        )
+    pictures, drawings = _by_stem(images, IMAGE_SUFFIXES), _by_stem(labels, IMAGE_SUFFIXES)
+    if not pictures:
+        raise FileError(f"{images} holds no image (of {', '.join(IMAGE_SUFFIXES)}).")
+    missing = sorted(pictures.keys() - drawings.keys())
+    if missing:
+        raise FileError(
+            f"{len(missing)} of {len(pictures)} images in {images} have no label image of the same "
+            f"name in {labels}: {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}. Move "
+            "them elsewhere, or add their labels."
+        )
+    return [(pictures[stem], drawings[stem]) for stem in sorted(pictures)]
+
+
+def changes_of(pairs: Sequence[str], kind: "type[Settings]") -> dict[str, Any]:
+    """Read settings such as ``views=8``.
+
+    Raises
+    ------
+    typer.BadParameter
+        If one is no setting, or its value is none.
+    """
+    kinds = {one.name: one.kind for one in kind.described()}
+    changes: dict[str, Any] = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        if name not in kinds:
+            raise typer.BadParameter(
+                f"'{pair}' is none of {', '.join(kinds)}, with = and a value.", param_hint="--set"
+            )
+        try:
+            changes[name] = kinds[name](text)
+        except ValueError:
+            raise typer.BadParameter(
+                f"'{text}' is no {kinds[name].__name__} for {name}.", param_hint="--set"
+            ) from None
+    return changes
+
+
+def _check_settings(changes: dict[str, Any]) -> None:
+    from napari_samhq.errors import SettingsError
+    from napari_samhq.training.tuning_settings import TuningSettings
+
+    try:
+        TuningSettings.of(changes.items())
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _check_output(output: Path) -> None:
+    if output.suffix != _SUFFIX:
+        raise typer.BadParameter(
+            f"'{output.name}' does not end in {_SUFFIX}.", param_hint="--output"
+        )
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and path.suffix != ".zarr"
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(path.suffix).removesuffix(".ome")
+
+
+def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
+    return {_stem(path): path for path in files}
+
+
+def _tell(done: "FineTuned", as_json: bool) -> None:
+    """Print what came of it, for programs or for people."""
+    record = done.record
+    if as_json:
+        import json
+
+        typer.echo(json.dumps({"path": str(done.path), **record}, indent=1))
+        return
+    typer.echo(
+        f"{record['base']} learned from {record['objects_learned_from']} objects in "
+        f"{record['steps']} steps and {record['seconds']:.0f} s; the best came after "
+        f"{record['best_step']}.\n"
+        f"On {record['objects_held_out']} objects that were held out, mean IoU:\n"
+        + "\n".join(
+            f"  {name:<15} {done.before[name]:.3f} -> {value:.3f}"
+            for name, value in done.after.items()
+        )
+        + f"\nWrote {done.path}"
+    )
+
+
+class _Bars:
+    """Bars on stderr: one while the model looks at images, one while it learns."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._stage = ""
+        self._best = ""
+
+    def show(self, event: "TuningEvent") -> None:
+        """Bring the bar up to date."""
+        from napari_samhq.training.tuning_events import Begun, Checked, Learned, Looked
+
+        if isinstance(event, Begun):
+            kind = "images of their own" if event.by_image else "the same image"
+            say(f"Learning from {event.learned} objects; {event.held_out} held out, on {kind}.")
+        elif isinstance(event, Looked):
+            self._update("Looking", event.done, event.total)
+        elif isinstance(event, Learned):
+            self._update("Learning", event.step, event.steps)
+        elif isinstance(event, Checked):
+            self._best = f"IoU {event.best.iou:.3f}, border {event.best.boundary_iou:.3f}"
+
+    def _update(self, stage: str, done: int, total: int) -> None:
+        if self._bar is None or stage != self._stage or self._bar.total != total:
+            self.close()
+            self._bar, self._stage = progress_bar(desc=stage, total=total, leave=False), stage
+        if self._best:
+            self._bar.set_postfix_str(self._best, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

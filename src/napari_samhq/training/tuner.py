@@ -1,0 +1,273 @@
+"""Fine-tuning of the mask decoder's HQ part on what a frozen encoder saw: steps and checks."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from napari_samhq.errors import CheckpointError, TrainingError
+from napari_samhq.training.bench import Batch, Bench, shown_in
+from napari_samhq.training.points import at_points, point_loss, uncertain_points
+from napari_samhq.training.simulate import STRIDE, clicks_in, corrective_clicks, jitter_boxes
+from napari_samhq.training.tuning_events import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from napari_samhq.model import SamHQModel
+    from napari_samhq.model.mask_decoder import DecodedMasks
+    from napari_samhq.training.tuning_settings import TuningSettings
+    from napari_samhq.training.views import View
+
+__all__ = ["HQ_PARTS", "Tuner", "trained_names"]
+
+HQ_PARTS = (
+    "hq_token",
+    "hq_mask_mlp",
+    "compress_vit_",
+    "encoder_conv",
+    "encoder_norm",
+    "mask_conv",
+    "mask_norm",
+    "join_hq",
+)
+"""What SAM-HQ adds to SAM's decoder: its token, the token's MLP, and the convolutions that fuse."""
+
+_CORRECTED = 0.3  # share of the steps with a second round, in which a click corrects the first
+_ALONE = 0.35  # weight of the HQ mask by itself, beside the sum that users get
+_WARMUP_STEPS = 10
+_AVERAGE = 0.9  # of the weights, over some ten steps
+
+
+def trained_names(network: SamHQModel, parts: str) -> list[str]:
+    """List the parameters that learn."""
+    names = [name for name, _ in network.named_parameters() if name.startswith("mask_decoder.")]
+    if parts == "decoder":
+        return names
+    return [name for name in names if name.removeprefix("mask_decoder.").startswith(HQ_PARTS)]
+
+
+class Tuner:
+    """Changes some weights of a model, step by step.
+
+    Parameters
+    ----------
+    network : SamHQModel
+        The base, on its device. Its trained weights are changed.
+    learned, held_out : sequence of View
+        To learn from, and to measure with.
+    settings : TuningSettings
+    mixed : bool
+        Whether to compute in bfloat16 where that does no harm.
+    """
+
+    def __init__(
+        self,
+        network: SamHQModel,
+        learned: Sequence[View],
+        held_out: Sequence[View],
+        settings: TuningSettings,
+        *,
+        mixed: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.device = network.device
+        self._bench = Bench(network, mixed=mixed)
+        self._learned, self._held_out = list(learned), list(held_out)
+        self._objects, self._checked = shown_in(self._learned), shown_in(self._held_out)
+        if not self._objects or not self._checked:
+            raise TrainingError(
+                "All objects vanish at the resolution of the model's input, so that there is "
+                "nothing to learn from or to measure with. Cut the images to where objects are."
+            )
+        self.names = trained_names(network, settings.parts)
+        parameters = dict(network.named_parameters())
+        self._weights = {name: parameters[name].requires_grad_() for name in self.names}
+        self._smooth = {name: p.detach().clone() for name, p in self._weights.items()}
+        self.best = {name: p.detach().clone() for name, p in self._weights.items()}
+        self._optimizer = torch.optim.AdamW(
+            list(self._weights.values()), lr=settings.learning_rate, weight_decay=0.0
+        )
+        self.step = 0
+        self.curve: list[Check] = []
+
+    # ------------------------------------------------------------------------------------ learning
+
+    @property
+    def best_check(self) -> Check:
+        """The best one so far; of equal ones the first."""
+        return max(self.curve, key=lambda one: one.score)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all steps were taken, or too many checks brought nothing better."""
+        if self.step >= self.settings.steps:
+            return True
+        if not self.curve:
+            return False
+        since = len(self.curve) - 1 - self.curve.index(self.best_check)
+        return since >= self.settings.patience
+
+    def learn(self) -> float:
+        """Take one step; return its loss."""
+        seed = self.settings.seed * 1_000_003 + self.step
+        generator = torch.Generator(self.device).manual_seed(seed)
+        loss = self._loss(*self._batch(np.random.default_rng(seed)), generator)
+        self._optimizer.param_groups[0]["lr"] = self._rate()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(list(self._weights.values()), 1.0)
+        if not torch.isfinite(norm):
+            raise TrainingError(
+                f"Training went astray at step {self.step + 1}: the loss is "
+                f"{float(loss.detach()):.3g} and its gradient {float(norm):.3g}. Use a "
+                "lower learning rate."
+            )
+        self._optimizer.step()
+        self.step += 1
+        keep = min(_AVERAGE, self.step / (self.step + 4))
+        for name, parameter in self._weights.items():
+            self._smooth[name].lerp_(parameter.detach(), 1 - keep)
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def check(self) -> Check:
+        """Measure the averaged weights on held-out objects, and keep them if they are the best."""
+        size = max(self.settings.batch, 4)
+        with _Lent(self._weights, self._smooth):
+            found = self._bench.measure(self._held_out, self._checked, self.settings.prompts, size)
+        check = Check(self.step, *found)
+        if not self.curve or check.score > self.best_check.score:
+            self.best = {name: value.clone() for name, value in self._smooth.items()}
+        self.curve.append(check)
+        return check
+
+    def use_best(self) -> None:
+        """Give the network the best weights."""
+        with torch.no_grad():
+            for name, parameter in self._weights.items():
+                parameter.copy_(self.best[name])
+
+    # --------------------------------------------------------------------------------- to go on
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on from here."""
+        return {
+            "weights": {name: p.detach().clone() for name, p in self._weights.items()},
+            "smooth": self._smooth,
+            "best": self.best,
+            "optimizer": self._optimizer.state_dict(),
+            "step": self.step,
+            "curve": [[c.step, c.iou, c.boundary_iou] for c in self.curve],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; what comes then is what would have come without a break.
+
+        Raises
+        ------
+        CheckpointError
+            It is that of another training.
+        """
+        shapes = {name: p.shape for name, p in self._weights.items()}
+        if {name: p.shape for name, p in state["weights"].items()} != shapes:
+            raise CheckpointError(
+                "The state to go on from belongs to a training of other parts or of another "
+                "model. Begin anew, without resume."
+            )
+        with torch.no_grad():
+            for name, parameter in self._weights.items():
+                parameter.copy_(state["weights"][name])
+        for mine, kept in ((self._smooth, "smooth"), (self.best, "best")):
+            mine.update({name: value.to(self.device) for name, value in state[kept].items()})
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step = int(state["step"])
+        self.curve = [Check(int(step), *rest) for step, *rest in state["curve"]]
+
+    # ---------------------------------------------------------------------------------- underneath
+
+    def _rate(self) -> float:
+        """Warm up, then fall along a cosine to a tenth."""
+        warm = min(1.0, (self.step + 1) / _WARMUP_STEPS)
+        fall = 0.5 * (1 + math.cos(math.pi * self.step / self.settings.steps))
+        return self.settings.learning_rate * warm * (0.1 + 0.9 * fall)
+
+    def _batch(self, rng: np.random.Generator) -> tuple[Batch, int]:
+        """Pick objects, and tell how many of them begin with a box."""
+        count = min(self.settings.batch, len(self._objects))
+        picked = rng.choice(len(self._objects), count, replace=False)
+        boxed = {"boxes": count, "clicks": 0, "both": (count + 1) // 2}[self.settings.prompts]
+        if self.settings.prompts == "both" and count == 1:
+            boxed = int(rng.random() < 0.5)
+        return self._bench.gather(self._learned, [self._objects[index] for index in picked]), boxed
+
+    def _loss(self, batch: Batch, boxed: int, generator: torch.Generator) -> Tensor:
+        cell = batch.side // (4 * batch.features.image_embedding.shape[-1])
+        coarse = F.avg_pool2d(batch.target, cell)[:, 0] > 0.5
+        # Objects thinner than a cell have no cell of their own: the one they touch most.
+        thin = ~coarse.flatten(1).any(1)
+        if bool(thin.any()):
+            coarse[thin] = F.max_pool2d(batch.target[thin], cell)[:, 0] > 0.5
+        boxes = jitter_boxes(batch.boxes_xy[:boxed], batch.side, generator)
+        points = clicks_in(coarse, generator)[:, None] * (cell / STRIDE)
+        labels = torch.ones(len(coarse), 1, dtype=torch.long, device=self.device)
+        mask = None
+        corrected = float(torch.rand(1, generator=generator, device=self.device)) < _CORRECTED
+        losses = []
+        for turn in range(2 if corrected else 1):
+            decoded = self._bench.ask(batch, boxes, points, labels, mask)
+            together = decoded.sam_logits[:, :1].float() + decoded.hq_logits.float()
+            losses.append(self._loss_of(decoded, together, batch, generator))
+            if corrected and not turn:
+                mask = together.detach()
+                place, kind = corrective_clicks(mask[:, 0] > 0, coarse, generator)
+                points = torch.cat([points, place[:, None] * (cell / STRIDE)], dim=1)
+                labels = torch.cat([labels, kind[:, None]], dim=1)
+        return torch.stack(losses).mean()
+
+    def _loss_of(
+        self, decoded: DecodedMasks, together: Tensor, batch: Batch, generator: torch.Generator
+    ) -> Tensor:
+        low, high = batch.boxes_xy[:, :2], batch.boxes_xy[:, 2:] + 1
+        unit = torch.cat([low, high], dim=1) / batch.side
+        places = uncertain_points(together, unit, generator)
+        truth = at_points(batch.target, places)
+        masks = torch.cat([together, decoded.hq_logits.float()], dim=1)
+        both = point_loss(at_points(masks, places), truth)
+        loss: Tensor = (both[:, 0] + _ALONE * both[:, 1]).mean()
+        if self.settings.parts == "decoder":
+            # The candidates learn by their best, and scores what the masks are worth.
+            three = decoded.sam_logits[:, 1:].float() + decoded.hq_logits.float()
+            best = point_loss(at_points(three, places), truth).amin(1).mean()
+            masks4 = decoded.sam_logits.detach() + decoded.hq_logits.detach()
+            small = F.interpolate(batch.target, masks4.shape[-2:], mode="area") > 0.5
+            common = ((masks4 > 0) & small).sum((2, 3)).float()
+            found = common / ((masks4 > 0) | small).sum((2, 3)).clamp_min(1)
+            loss = loss + 0.3 * best + 0.5 * F.mse_loss(decoded.scores.float(), found)
+        return loss
+
+
+class _Lent:
+    """Gives parameters other values for a while."""
+
+    def __init__(self, parameters: dict[str, Any], values: dict[str, Tensor]) -> None:
+        self._parameters, self._values = parameters, values
+        self._own: dict[str, Tensor] = {}
+
+    def __enter__(self) -> None:
+        self._own = {name: p.detach().clone() for name, p in self._parameters.items()}
+        self._put(self._values)
+
+    def __exit__(self, *_: object) -> None:
+        self._put(self._own)
+
+    def _put(self, values: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self._parameters.items():
+                parameter.copy_(values[name])

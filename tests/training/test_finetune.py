@@ -1,0 +1,359 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+import napari_samhq as samhq
+from napari_samhq.checkpoints.heads import list_heads, read_head
+from napari_samhq.errors import (
+    CheckpointError,
+    FileError,
+    SamHQWarning,
+    SettingsError,
+    TrainingError,
+)
+from napari_samhq.training.finetune import finetune, iter_finetune, state_path
+from napari_samhq.training.tuner import HQ_PARTS
+from napari_samhq.training.tuning_events import Begun, Checked, FineTuned, Learned, Looked
+from small_tuning import QUICK, discs, write_small_model
+
+IMAGES, LABELS = discs()
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return write_small_model(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture(scope="module")
+def tuned(base, tmp_path_factory):
+    """One fine-tuning, with all that it told."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("heads") / "discs.safetensors"
+    return list(iter_finetune(IMAGES, LABELS, base, out=out, learning_rate=1e-2, **QUICK))
+
+
+def same(first, second) -> bool:
+    one, other = load_file(first), load_file(second)
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+# ------------------------------------------------------------------------------ what comes of it
+
+
+def test_it_learns_and_says_how_well(tuned):
+    done = tuned[-1]
+    assert isinstance(done, FineTuned)
+    assert done.after["box"] > done.before["box"] + 0.1
+    assert done.after["box boundary"] > done.before["box boundary"]
+    assert done.record["best_step"] > 0
+    best = max(done.curve, key=lambda check: check.score)
+    assert best.step == done.record["best_step"]
+    assert best.score > done.curve[0].score
+
+
+def test_events_come_in_order_and_count(tuned):
+    kinds = [type(event) for event in tuned]
+    assert kinds[0] is Begun
+    assert (tuned[0].learned, tuned[0].held_out, tuned[0].by_image) == (9, 3, True)
+    assert kinds.index(Looked) < kinds.index(Checked) < kinds.index(Learned)
+    steps = [event.step for event in tuned if isinstance(event, Learned)]
+    assert steps == list(range(1, steps[-1] + 1))
+    assert all(0 < event.share <= 1 for event in tuned if isinstance(event, Learned))
+
+
+def test_only_what_sam_hq_adds_is_changed(tuned, base):
+    own = load_file(base / "model.safetensors")
+    head = load_file(tuned[-1].path)
+    assert head.keys() < own.keys()
+    assert {name.split(".")[0] for name in head} == {"mask_decoder"}
+    assert all(name.split(".")[1].startswith(HQ_PARTS) for name in head)
+    assert all(not torch.equal(head[name], own[name]) for name in ("mask_decoder.hq_token.weight",))
+    assert tuned[-1].path.stat().st_size < 0.5 * (base / "model.safetensors").stat().st_size
+
+
+def test_the_head_is_loaded_like_a_model(tuned, base):
+    model = samhq.load_model(tuned[-1].path)
+    plain = samhq.load_model(base)
+    assert model.fingerprint != plain.fingerprint
+    assert model.info.name == "discs"
+    own, head = plain.network.state_dict(), load_file(tuned[-1].path)
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, head.get(name, own[name]))
+    assert not any(p.requires_grad for p in model.network.parameters())
+    labels = samhq.segment(IMAGES[0], boxes=[[5, 5, 30, 30]], model=model)
+    assert labels.shape == IMAGES[0].shape
+
+
+def test_the_record_says_what_it_was_made_from(tuned, base):
+    head = read_head(tuned[-1].path)
+    assert head.base == str(base)
+    assert head.base_sha256 == samhq.load_model(base).fingerprint
+    assert head.record["settings"]["steps"] == QUICK["steps"]
+    assert len(head.record["data_sha256"]) == 64
+    assert head.record["objects_learned_from"] == 9
+    with safe_open(tuned[-1].path, framework="pt") as file:
+        assert set(file.metadata()) == {"kind", "base", "base_sha256", "record", "format"}
+
+
+def test_the_same_seed_gives_the_same_head(tuned, base, tmp_path):
+    out = tmp_path / "again.safetensors"
+    again = finetune(IMAGES, LABELS, base, out=out, learning_rate=1e-2, **QUICK)
+    assert same(again.path, tuned[-1].path)
+
+
+def test_a_model_that_was_passed_in_stays_as_it_is(base, tmp_path):
+    model = samhq.load_model(base)
+    before = {name: t.clone() for name, t in model.network.state_dict().items()}
+    finetune(IMAGES, LABELS, model, out=tmp_path / "a.safetensors", **QUICK | {"steps": 10})
+    after = model.network.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert not any(p.requires_grad for p in model.network.parameters())
+
+
+@pytest.mark.parametrize("prompts", ["boxes", "clicks"])
+def test_one_kind_of_prompt_and_the_whole_decoder(base, tmp_path, prompts):
+    done = finetune(
+        IMAGES, LABELS, base, out=tmp_path / "all.safetensors",
+        prompts=prompts, parts="decoder", learning_rate=1e-2, **QUICK,
+    )  # fmt: skip
+    assert set(done.after) == {prompts[:3], f"{prompts[:3]} boundary"} or set(done.after) == {
+        "click",
+        "click boundary",
+    }
+    assert "mask_decoder.transformer.layers.0.self_attn.q_proj.weight" in load_file(done.path)
+
+
+def test_one_image_is_divided_by_objects(base, tmp_path):
+    images, labels = discs(1, each=5)
+    events = iter_finetune(images[0], labels[0], base, out=tmp_path / "a.safetensors", **QUICK)
+    begun = next(events)
+    assert (begun.learned, begun.held_out, begun.by_image) == (4, 1, False)
+    events.close()
+
+
+# ------------------------------------------------------------------------ what cannot be learned
+
+
+def with_nan():
+    image = IMAGES[0].astype(float)
+    image[3, 4] = np.nan
+    return image
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        pytest.param(IMAGES[:2], LABELS[:1], "2 images and 1 label", id="counts"),
+        pytest.param(IMAGES[:1], [LABELS[0][:-1]], "must be the same", id="shapes"),
+        pytest.param(IMAGES[:1], [LABELS[0] > 0], "True and False", id="bool"),
+        pytest.param(IMAGES[:1], [LABELS[0] * 0.5], "float64", id="floats"),
+        pytest.param(IMAGES[:1], [-LABELS[0]], "go from -3", id="negative"),
+        pytest.param([with_nan()], LABELS[:1], "1 values that are NaN", id="NaN"),
+        pytest.param(IMAGES[:1], [LABELS[0] * 0], "are no objects", id="empty"),
+        pytest.param(IMAGES[:1], [LABELS[0] == 1], "True and False", id="one-mask"),
+        pytest.param(
+            IMAGES[:1], [(LABELS[0] == 1).astype(int)], "There is one object", id="one-object"
+        ),
+        pytest.param([], [], "no images", id="nothing"),
+        pytest.param([IMAGES[0] * 1j], LABELS[:1], "cannot be used", id="complex"),
+        pytest.param(IMAGES[:1], [np.stack([LABELS[0]] * 2)], "(H, W)", id="stack"),
+    ],
+)
+def test_bad_examples_are_refused_with_a_reason(base, tmp_path, images, labels, words):
+    out = tmp_path / "head.safetensors"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamHQWarning)
+        with pytest.raises(TrainingError) as caught:
+            iter_finetune(images, labels, base, out=out, **QUICK)
+    assert words in str(caught.value)
+    assert not any(tmp_path.iterdir())
+
+
+def test_images_without_objects_are_left_out_with_a_warning(base, tmp_path):
+    labels = [*LABELS[:2], LABELS[2] * 0]
+    with pytest.warns(SamHQWarning, match="1 images have no object"):
+        events = iter_finetune(IMAGES[:3], labels, base, out=tmp_path / "a.safetensors", **QUICK)
+    assert next(events).learned == 3
+    events.close()
+
+
+def test_wrong_settings_and_names_are_refused(base, tmp_path):
+    with pytest.raises(SettingsError, match="no setting 'epochs'"):
+        finetune(IMAGES, LABELS, base, out=tmp_path / "a.safetensors", epochs=3)
+    with pytest.raises(SettingsError, match="'parts' is 'all'"):
+        finetune(IMAGES, LABELS, base, out=tmp_path / "a.safetensors", parts="all")
+    with pytest.raises(FileError, match="a.safetensors"):
+        finetune(IMAGES, LABELS, base, out=tmp_path / "a.pth")
+
+
+def test_what_learned_nothing_is_not_written(base, tmp_path):
+    out = tmp_path / "head.safetensors"
+    with pytest.raises(TrainingError, match="Nothing was learned.*Nothing was written"):
+        finetune(IMAGES, LABELS, base, out=out, learning_rate=0.0, **QUICK | {"steps": 10})
+    assert not any(tmp_path.iterdir())
+
+
+def test_weights_that_go_astray_end_it(base, tmp_path):
+    model = samhq.load_model(base)
+    with torch.no_grad():
+        model.network.mask_decoder.hq_token.weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="went astray"):
+        finetune(IMAGES, LABELS, model, out=tmp_path / "a.safetensors", **QUICK)
+
+
+# ------------------------------------------------------------------------------- heads that misfit
+
+
+def changed(path, target, **metadata):
+    with safe_open(path, framework="pt") as file:
+        known = dict(file.metadata())
+    save_file(load_file(path), target, metadata=known | metadata)
+    return target
+
+
+def test_a_head_fits_its_own_base_only(tuned, tmp_path):
+    other = write_small_model(tmp_path / "other", seed=1)
+    head = changed(tuned[-1].path, tmp_path / "moved.safetensors", base=str(other))
+    with pytest.raises(CheckpointError, match="fits one file of weights"):
+        samhq.load_model(head)
+
+
+def test_a_head_whose_base_is_gone_says_where_to_put_it(tuned, tmp_path):
+    head = changed(tuned[-1].path, tmp_path / "lost.safetensors", base="/nowhere/small")
+    with pytest.raises(CheckpointError, match="neither there nor beside it"):
+        samhq.load_model(head)
+
+
+def test_a_base_beside_the_head_is_found(tuned, base, tmp_path):
+    (tmp_path / "small").symlink_to(base)
+    head = changed(tuned[-1].path, tmp_path / "near.safetensors", base="/nowhere/small")
+    assert samhq.load_model(head).info.name == "near"
+
+
+def test_a_head_of_a_later_kind_is_refused(tuned, tmp_path):
+    head = changed(tuned[-1].path, tmp_path / "new.safetensors", kind="napari-samhq-head-9")
+    with pytest.raises(CheckpointError, match="napari-samhq-head-9"):
+        samhq.load_model(head)
+
+
+def test_a_strange_or_damaged_tensor_is_refused(tuned, tmp_path):
+    with safe_open(tuned[-1].path, framework="pt") as file:
+        known = dict(file.metadata())
+    tensors = load_file(tuned[-1].path)
+    save_file(tensors | {"extra": torch.ones(1)}, tmp_path / "a.safetensors", metadata=known)
+    with pytest.raises(CheckpointError, match="holds extra"):
+        samhq.load_model(tmp_path / "a.safetensors")
+    tensors["mask_decoder.hq_token.weight"] = torch.full((1, 16), float("inf"))
+    save_file(tensors, tmp_path / "b.safetensors", metadata=known)
+    with pytest.raises(CheckpointError, match="NaN or infinite"):
+        samhq.load_model(tmp_path / "b.safetensors")
+
+
+def test_heads_in_the_folder_have_names(tuned, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_SAMHQ_MODELS", str(tmp_path))
+    assert list_heads() == []
+    (tmp_path / "mine.safetensors").write_bytes(tuned[-1].path.read_bytes())
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing of use")
+    (info,) = list_heads()
+    assert (info.name, info.cached) == ("mine", True)
+    assert "9 objects" in info.title
+    assert samhq.load_model("mine").info.path == info.path
+
+
+# ------------------------------------------------------------------------- interrupted and resumed
+
+
+def until_step(events, step):
+    for event in events:
+        if isinstance(event, Learned) and event.step == step:
+            return
+
+
+def test_a_cancelled_training_leaves_a_good_file_alone(tuned, base, tmp_path):
+    out = tmp_path / "head.safetensors"
+    good = tuned[-1].path.read_bytes()
+    out.write_bytes(good)
+    with pytest.raises(FileError, match="exists already"):
+        iter_finetune(IMAGES, LABELS, base, out=out, **QUICK)
+    events = iter_finetune(IMAGES, LABELS, base, out=out, overwrite=True, **QUICK)
+    until_step(events, 15)
+    events.close()
+    assert out.read_bytes() == good
+
+
+def test_resumed_equals_uninterrupted(tuned, base, tmp_path):
+    out = tmp_path / "head.safetensors"
+    options = {"out": out, "learning_rate": 1e-2, "resume": True, **QUICK}
+    events = iter_finetune(IMAGES, LABELS, base, **options)
+    until_step(events, 15)  # the state is that after step 10
+    events.close()
+    assert state_path(out).is_file()
+    assert not out.exists()
+    again = list(iter_finetune(IMAGES, LABELS, base, **options))
+    assert next(e for e in again if isinstance(e, Learned)).step == 11
+    assert same(out, tuned[-1].path)
+    assert again[-1].curve == tuned[-1].curve
+    assert not state_path(out).exists()
+
+
+def test_the_state_of_another_training_is_refused(base, tmp_path):
+    out = tmp_path / "head.safetensors"
+    events = iter_finetune(IMAGES, LABELS, base, out=out, **QUICK)
+    until_step(events, 11)
+    events.close()
+    with pytest.raises(CheckpointError, match="another training"):
+        finetune(IMAGES, LABELS, base, out=out, resume=True, **QUICK | {"seed": 1})
+
+
+def test_a_killed_training_leaves_a_good_file_and_can_be_resumed(tuned, base, tmp_path):
+    out = tmp_path / "head.safetensors"
+    good = tuned[-1].path.read_bytes()
+    out.write_bytes(good)
+    np.savez(tmp_path / "data.npz", images=IMAGES, labels=LABELS)
+    code = (
+        "import sys, numpy as np, torch; torch.set_num_threads(1)\n"
+        "from napari_samhq.training.finetune import finetune\n"
+        "base, out, data = sys.argv[1:]\n"
+        "data = np.load(data)\n"
+        "finetune(list(data['images']), list(data['labels']), base, out=out, overwrite=True,\n"
+        "         steps=100000, check_every=5, patience=10000, minutes=0.0, views=1, batch=4)\n"
+    )
+    arguments = [str(base), str(out), str(tmp_path / "data.npz")]
+    child = subprocess.Popen([sys.executable, "-c", code, *arguments])
+    try:
+        deadline = time.monotonic() + 120
+        while not state_path(out).exists():
+            assert child.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        child.kill()  # signal 9: nothing can be tidied up
+        child.wait()
+    assert out.read_bytes() == good
+    assert samhq.load_model(out).info.name == "head"
+    events = iter_finetune(
+        IMAGES, LABELS, base, out=out, overwrite=True, resume=True,
+        steps=100000, check_every=5, patience=10000, minutes=0.0, views=1, batch=4,
+    )  # fmt: skip
+    learned = next(event for event in events if isinstance(event, Learned))
+    assert learned.step > 5
+    events.close()
+
+
+def test_what_progress_raises_ends_it_and_nothing_is_written(base, tmp_path):
+    def progress(event):
+        if isinstance(event, Learned):
+            raise samhq.Cancelled("enough")
+
+    with pytest.raises(samhq.Cancelled, match="enough"):
+        finetune(IMAGES, LABELS, base, out=tmp_path / "a.safetensors", progress=progress, **QUICK)
+    assert not any(tmp_path.iterdir())
