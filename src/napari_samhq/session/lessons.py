@@ -107,17 +107,20 @@ def _lesson(session: Session, plane: Plane, ids: list[int]) -> Lesson:
     view = session.desk.making.view(plane)
     drawn = np.asarray(session.labels.data[plane.index()])
     records = session.desk.ledger.records
-    labels = np.zeros(drawn.shape, np.int32)
+    height, width = view.shape
+    labels = np.zeros((height, width), np.int32)
     for label_id in ids:
         record = records.get(label_id)
         if record is not None and record.mask is not None:  # of a class: all have one value
             labels[record.mask.region][record.mask.array()] = label_id
         else:
             labels[drawn == label_id] = label_id
-    region = (slice(0, labels.shape[0]), slice(0, labels.shape[1]))
+    rows, cols = slice(0, height), slice(0, width)
     if labels.size > _WHOLE_UP_TO:
-        region = tuple(  # type: ignore[assignment]  # two of them
-            slice(max(0, part.start - _MARGIN_PX), min(length, part.stop + _MARGIN_PX))
-            for part, length in zip(bounds_of(labels > 0), labels.shape, strict=True)
-        )
-    return Lesson(view, region, labels[region])
+        high, wide = bounds_of(labels > 0)
+        rows, cols = _grown(high, height), _grown(wide, width)
+    return Lesson(view, (rows, cols), labels[rows, cols])
+
+
+def _grown(part: slice, length: int) -> slice:
+    return slice(max(0, part.start - _MARGIN_PX), min(length, part.stop + _MARGIN_PX))

@@ -165,13 +165,15 @@ def iter_finetune(
     device: str = "auto",
     precision: str = "auto",
     names: Sequence[str] | None = None,
+    keep_state: bool = True,
     **settings: Any,
 ) -> Iterator[TuningEvent]:
     """Do what :func:`finetune` does, an event at a time.
 
     Stop taking events to cancel: nothing is written then but the state to go on from.
 
-    Parameters are those of :func:`finetune`; what is wrong with them is said at the call.
+    Parameters are those of :func:`finetune`; what is wrong with them is said at the call. Without
+    `keep_state` there is nothing to go on from.
 
     Yields
     ------
@@ -186,6 +188,7 @@ def iter_finetune(
     examples, items = checked_examples(images, labels, wanted.smallest_px, names)
     loaded = base if isinstance(base, LoadedModel) else load_model(base, device, precision)
     run = _Run(loaded, _name_of(base, loaded), examples, items, wanted, path, precision)
+    run.keeps_state = keep_state
     return run.events(overwrite=overwrite, resume=resume)
 
 
@@ -214,6 +217,7 @@ class _Run:
         self.data_sha256 = data_hash(examples)
         self.mixed = precision != "float32" and bfloat16_pays(base.device)
         self.seconds = 0.0
+        self.keeps_state = True
         # What a state must agree with to be gone on from.
         self.identity = hashlib.sha256(
             json.dumps(
@@ -230,9 +234,10 @@ class _Run:
         network = self.base.network
         own = {name: p.detach().clone() for name, p in network.named_parameters()}
         try:
-            views: list[list[View]] = [[], []]
-            yield from self._look(views)
-            tuner = Tuner(network, *views, self.settings, mixed=self.mixed)
+            learned: list[View] = []
+            held_out: list[View] = []
+            yield from self._look(learned, held_out)
+            tuner = Tuner(network, learned, held_out, self.settings, mixed=self.mixed)
             if state is not None:
                 tuner.restore(state["tuner"])
                 self.seconds = float(state["seconds"])
@@ -245,7 +250,7 @@ class _Run:
                     parameter.copy_(own[name])
             network.requires_grad_(False)
 
-    def _look(self, views: list[list[View]]) -> Iterator[Looked]:
+    def _look(self, learned: list[View], held_out: list[View]) -> Iterator[Looked]:
         """Look at everything once; fills the two lists."""
         size = int(self.base.network.config.vision_config.image_size)
         turns, seed = self.settings.views, self.settings.seed
@@ -254,10 +259,10 @@ class _Run:
             for items, count in ((self.learned, turns), (self.held_out, 1))
         ]
         total = sum(map(len, places))
-        for kept, wanted in zip(views, places, strict=True):
+        for kept, wanted in zip((learned, held_out), places, strict=True):
             for view in see(self.base.network, self.examples, wanted):
                 kept.append(view)
-                yield Looked(len(views[0]) + len(views[1]), total)
+                yield Looked(len(learned) + len(held_out), total)
 
     def _learn(self, tuner: Tuner, before: dict[str, float]) -> Iterator[TuningEvent]:
         limit = 60 * self.settings.minutes or float("inf")
@@ -274,16 +279,14 @@ class _Run:
                 began = time.monotonic()
                 check = tuner.check()
                 self.seconds += time.monotonic() - began
-                state = {"identity": self.identity, "tuner": tuner.state()}
-                write_state(
-                    {**state, "seconds": self.seconds, "before": before}, state_path(self.out)
-                )
+                if self.keeps_state:
+                    self._save(tuner, before)
                 yield Checked(check, tuner.best_check)
             if late:
                 return
 
     def _save(self, tuner: Tuner, before: dict[str, float]) -> None:
-        state = {"identity": self.identity, "tuner": tuner.state()}
+        state: dict[str, Any] = {"identity": self.identity, "tuner": tuner.state()}
         state |= {"seconds": self.seconds, "before": before}
         write_state(state, state_path(self.out))
 

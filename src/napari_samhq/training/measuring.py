@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_samhq.checkpoints import LoadedModel
     from napari_samhq.training.examples import Example, Item
 
-__all__ = ["measured"]
+__all__ = ["answered", "measured"]
 
 
 def measured(
@@ -43,25 +43,51 @@ def measured(
         "click") and boundary IoU ("box boundary", "click boundary"); the latter in the object's
         padded box, so that the width of the border follows the object.
     """
-    predictor = Predictor(model)
+    rows: dict[Item, dict[str, float]] = {item: {} for item in items}
     for index in sorted({item.example for item in items}):
-        example = examples[index]
-        windowed = WindowedPredictor(predictor, example.rgb8)
         here = [item for item in items if item.example == index]
-        truths = [_cut(example.labels, item) for item in here]
-        rows: list[dict[str, float]] = [{} for _ in here]
+        labels = examples[index].labels
         for kind in ("box", "click"):
             if prompts == {"box": "clicks", "click": "boxes"}[kind]:
                 continue
-            asked = [_prompt(kind, item, truth) for item, truth in zip(here, truths, strict=True)]
-            for place, answer in windowed.iter_predict(asked):
-                found = np.zeros(example.labels.shape, bool)
-                found[answer.region] = answer.mask
-                truth = example.labels == here[place].label
-                where = _padded(here[place], example.labels.shape)
-                rows[place][kind] = iou(found, truth)
-                rows[place][f"{kind} boundary"] = boundary_iou(found[where], truth[where])
-        yield rows
+            for item, found in answered(model, examples, here, kind):
+                truth = labels == item.label
+                where = _padded(item, labels.shape)
+                rows[item][kind] = iou(found, truth)
+                rows[item][f"{kind} boundary"] = boundary_iou(found[where], truth[where])
+        yield [rows[item] for item in here]
+
+
+def answered(
+    model: LoadedModel, examples: Sequence[Example], items: Sequence[Item], kind: str
+) -> Iterator[tuple[Item, NDArray[np.bool_]]]:
+    """Ask a model about objects by one kind of prompt.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    examples : sequence of Example
+    items : sequence of Item
+        Objects of these examples.
+    kind : {"box", "click"}
+        Tight boxes, clicks in the middle.
+
+    Yields
+    ------
+    item : Item
+    mask : ndarray of shape (H, W), bool
+        What was found, in the image of the item.
+    """
+    predictor = Predictor(model)
+    for index in sorted({item.example for item in items}):
+        example = examples[index]
+        here = [item for item in items if item.example == index]
+        windowed = WindowedPredictor(predictor, example.rgb8)
+        prompts = [_prompt(kind, item, _cut(example.labels, item)) for item in here]
+        for place, answer in windowed.iter_predict(prompts):
+            found = np.zeros(example.labels.shape, bool)
+            found[answer.region] = answer.mask
+            yield here[place], found
 
 
 def _cut(labels: NDArray[np.int32], item: Item) -> NDArray[np.bool_]:

@@ -13,8 +13,8 @@ from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_samhq.checkpoints.heads import SUFFIX, heads_folder
 from napari_samhq.errors import FileError, SamHQError
+from napari_samhq.session.frames import placement
 from napari_samhq.session.lessons import Lessons, lessons_of
-from napari_samhq.session.targets import placement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,7 +169,7 @@ class Learning(QObject):
         layer.editable = False
         return layer
 
-    # --------------------------------------------------------------------------------- in the thread
+    # -------------------------------------------------------------------------------- in the thread
 
     def _work(self, task: _Task) -> None:
         try:
@@ -209,7 +209,7 @@ class Learning(QObject):
         except RuntimeError:  # the window is gone, and with it who wanted to know
             return
 
-    # --------------------------------------------------------------------------- in the dock's thread
+    # ------------------------------------------------------------------------- in the dock's thread
 
     def _hear(self, what: Any) -> None:
         from napari_samhq.training.tuning_events import Checked, Learned, Looked
@@ -229,9 +229,8 @@ class Learning(QObject):
         elif self._stop.is_set():
             return
         elif isinstance(what, Looked):
-            panel.show_progress(
-                None, f"The model looks at the images: {what.done} of {what.total}."
-            )
+            words = f"The model looks at the images: {what.done} of {what.total}."
+            panel.show_progress(None, words)
         elif isinstance(what, Checked):
             check = what.check
             self._curve.append((check.step, check.iou, check.boundary_iou))
@@ -277,8 +276,7 @@ def _compared(
     from napari_samhq.training.measuring import answered
 
     settings = done.record["settings"]
-    _, items = checked_examples(images, labels, settings["smallest_px"])
-    examples, _ = checked_examples(images, labels, settings["smallest_px"])
+    examples, items = checked_examples(images, labels, settings["smallest_px"])
     chosen = {tuple(pair) for pair in done.record["held_out_objects"]}
     held_out = [item for item in items if (item.example, item.label) in chosen]
     kind = "click" if settings["prompts"] == "clicks" else "box"

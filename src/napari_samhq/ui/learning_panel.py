@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QPointF, QSize, Qt, Signal  # type: ignore[attr-defined]
@@ -79,7 +80,7 @@ class Curve(QWidget):
                 QPointF(2 + wide * value[0] / steps, 4 + tall * (1 - (value[which] - low) / span))
                 for value in self.values
             ]
-            for start, stop in zip(places, places[1:], strict=False):
+            for start, stop in itertools.pairwise(places):
                 painter.drawLine(start, stop)
         painter.setPen(color)
         painter.drawText(QPointF(wide + 6, 4.0 + line / 2), f"{low + span:.2f}")
