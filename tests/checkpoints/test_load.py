@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -391,3 +393,21 @@ def test_to_original_of_what_was_loaded_is_what_was_in_the_file(tmp_path):
     expected = small_tensors("vit", original=True)
     assert written.keys() == expected.keys()
     assert all(torch.equal(written[name], expected[name]) for name in expected)
+
+
+def test_loading_leaves_the_compiler_of_torch_alone(tmp_path):
+    # It exchanges Python's way to evaluate functions for all threads, and a window that is drawn
+    # while a model is loaded in another thread would crash.
+    for encoder in ("vit", "tiny_vit", "conv"):
+        folder = tmp_path / encoder
+        SamHQModel(small_config(encoder)).save_pretrained(folder)
+    code = (
+        "import sys; from napari_samhq import load_model\n"
+        "for path in sys.argv[1:]: load_model(path)\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    folders = [str(tmp_path / encoder) for encoder in ("vit", "tiny_vit", "conv")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *folders], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

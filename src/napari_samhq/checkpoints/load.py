@@ -146,7 +146,7 @@ def build(weights: Path, info: ModelInfo, progress: Progress | None = None) -> S
     import torch
 
     from ..model import SamHQModel
-    from ..model.serialization import load_strict, read_tensors
+    from ..model.serialization import load_strict, read_tensors, without_random_weights
 
     if is_head(weights):
         head = read_head(weights)
@@ -159,7 +159,7 @@ def build(weights: Path, info: ModelInfo, progress: Progress | None = None) -> S
     tensors = to_model(entries)
     config = _config(weights, tensors, source, original=is_original(entries))
     # Without memory at first: the weights come from the file, and random ones would cost seconds.
-    with torch.device("meta"):
+    with torch.device("meta"), without_random_weights():
         network = SamHQModel(config)
     try:
         load_strict(network, tensors, source)

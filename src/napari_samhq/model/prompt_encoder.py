@@ -33,7 +33,8 @@ class PositionalEmbedding(nn.Module):
 
     def __init__(self, num_pos_feats: int, scale: float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("positional_embedding", scale * torch.randn(2, num_pos_feats))
+        table = nn.init.normal_(torch.empty(2, num_pos_feats), std=scale)
+        self.register_buffer("positional_embedding", table)
 
     def forward(self, places_xy: Tensor) -> Tensor:
         """Encode places (..., 2), given as fractions of the frame, to (..., 2 * num_pos_feats)."""

@@ -6,12 +6,13 @@ import os
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ..errors import CheckpointError, FileError
 from ._reading import read_tensors, some_names
@@ -19,7 +20,14 @@ from ._reading import read_tensors, some_names
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["check_finite", "load_strict", "read_tensors", "replacing", "write_tensors"]
+__all__ = [
+    "check_finite",
+    "load_strict",
+    "read_tensors",
+    "replacing",
+    "without_random_weights",
+    "write_tensors",
+]
 
 
 def check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
@@ -86,6 +94,23 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
         module.load_state_dict(_materialised(wanted, complete), strict=True, assign=True)
     else:
         module.load_state_dict(complete, strict=True)
+
+
+class without_random_weights(TorchFunctionMode):  # a context, used like a function
+    """While this lasts modules are made without random weights, for those that get others anyway.
+
+    On the `meta` device torch would run its initialisation through its compiler, which exchanges
+    Python's way to evaluate functions, for all threads: a window that is drawn meanwhile crashes.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Leave out what `torch.nn.init` would do."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def write_tensors(

@@ -72,6 +72,7 @@ class Learning(QObject):
         self._controller, self._panel, self._list_models = controller, panel, list_models
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._closed = False
         self._session: Session | None = None
         self._lessons: Lessons | None = None
         self._layers: list[Labels] = []
@@ -122,9 +123,9 @@ class Learning(QObject):
             self._panel.show_progress(None, "Stopping.")
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Stop learning and wait for it; nobody is told any more."""
+        """Stop learning and wait for it; nobody is told any more. May be called again."""
         self._stop.set()
-        self._told.disconnect(self._hear)
+        self._closed = True
         if self._thread is not None:
             self._thread.join(timeout_s)
 
@@ -215,6 +216,8 @@ class Learning(QObject):
         from napari_samhq.training.tuning_events import Checked, Learned, Looked
 
         panel = self._panel
+        if self._closed:
+            return
         if isinstance(what, tuple):
             self.made, self.comparisons = what
             self._list_models()
