@@ -56,7 +56,7 @@ def test_a_folder_becomes_a_folder_of_results_with_records(
     out = tmp_path / "new" / "labels"
     result = run("segment", folder, "-o", out, "--boxes", prompts)
     assert result.exit_code == 0, result.output
-    assert "3 images, 3 objects" in result.stdout
+    assert "3 objects in 3 images" in result.stdout
     stems = [Path(name).stem for name in NAMES]
     assert outputs(out) == sorted(f"{s}.tif{r}" for s in stems for r in ("", ".run.json"))
     for number, stem in enumerate(stems):
@@ -82,7 +82,7 @@ def test_results_among_the_images_are_not_taken_for_images(
     for _ in range(2):
         result = run(*arguments)
         assert result.exit_code == 0, result.output
-    assert "done already: 3 images" in result.stdout
+    assert "Done already: 3 images." in result.stdout
     assert "Left out: 3 results of earlier runs." in result.stderr
     assert len(outputs(folder)) == 3 * 3 + 2
 
@@ -130,7 +130,7 @@ def test_results_that_are_there_are_kept_resumed_or_replaced(
     asked = len(predictor.calls)
     resumed = run(*arguments, "--resume")
     assert resumed.exit_code == 0, resumed.output
-    assert "done already: 2 images" in resumed.stdout
+    assert "Done already: 2 images." in resumed.stdout
     assert len(predictor.calls) == asked + 2  # one look, one box: that of a.npy
     after = {name: (out / name).read_bytes() for name in outputs(out)}
     assert after.keys() == before.keys()
@@ -264,7 +264,11 @@ def test_the_extension_says_what_is_written(
     assert "done already" in again.stdout
 
 
-def test_the_size_of_pixels_goes_along(predictor: FakePredictor, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".zarr"])
+@pytest.mark.parametrize("by", ["boxes", "everything"])
+def test_the_size_of_pixels_goes_along(
+    predictor: FakePredictor, tmp_path: Path, by: str, suffix: str
+) -> None:
     import tifffile
 
     from napari_samhq.io.calibration import read_calibration
@@ -273,12 +277,14 @@ def test_the_size_of_pixels_goes_along(predictor: FakePredictor, tmp_path: Path)
     metadata = {"axes": "YX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
     tifffile.imwrite(tmp_path / "in.ome.tif", pixels, metadata=metadata)
     (tmp_path / "boxes.csv").write_text("2,3,9,12\n")
-    out = tmp_path / "out.ome.tif"
-    result = run("segment", tmp_path / "in.ome.tif", "-o", out, "--boxes", tmp_path / "boxes.csv")
+    out = tmp_path / f"out{suffix}"
+    given = ["--everything"] if by == "everything" else ["--boxes", tmp_path / "boxes.csv"]
+    result = run("segment", tmp_path / "in.ome.tif", "-o", out, *given)
     assert result.exit_code == 0, result.output
     known = read_calibration(out)
     assert known is not None
     assert known.pixel_size == pytest.approx((0.5, 0.25))
+    assert known.units == ("um", "um")
 
 
 @pytest.mark.parametrize(

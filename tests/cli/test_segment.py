@@ -118,6 +118,7 @@ def test_a_model_in_a_folder_is_used(
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
     assert (summary["model"], summary["device"]) == ("tiny", "cpu")
+    assert {"score", "disagreement", "uncertainty_px"} <= summary["objects"][0].keys()
     assert read_image(tmp_path / "labels.tif").shape == (40, 60)
 
 

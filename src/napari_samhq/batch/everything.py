@@ -15,7 +15,7 @@ from napari_samhq.core.bars import reporting
 from napari_samhq.errors import FileError, ImageError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -51,6 +51,8 @@ def segment_everything(
     resume: bool = True,
     workers: int = 1,
     scheduler: str | None = None,
+    pixel_size: float | Sequence[float] | None = None,
+    unit: str | Sequence[str] | None = None,
     progress: Callable[[Step], None] | bool | None = None,
     **changes: Any,
 ) -> Any:
@@ -93,6 +95,8 @@ def segment_everything(
     scheduler : str, optional
         Address of a dask.distributed scheduler whose workers do the tiles, with `out` on a file
         system that all of them see. `model` must be a name or a path then.
+    pixel_size, unit : optional
+        Size of a pixel along rows and columns, as 0.65 and "um"; `out` tells it.
     progress : bool or callable, optional
         True for a bar, in notebooks and terminals. A function is called often with a
         :class:`~napari_samhq.batch.run.Step`; it may raise
@@ -124,8 +128,10 @@ def segment_everything(
     """
     from napari_samhq.batch.publish import open_result
     from napari_samhq.batch.run import RunFolder, iter_to_file
+    from napari_samhq.io.calibration import Calibration
 
     output = _checked_output(out, scheduler)
+    calibration = Calibration.of(2, pixel_size, unit)
     sizes = {"tile_px": tile, "halo_px": halo}
     changes |= {name: value for name, value in sizes.items() if value is not None}
     chosen = checked_settings(settings, preset, changes)
@@ -142,6 +148,7 @@ def segment_everything(
         with reporting(progress, _amounts) as report:
             return _in_memory(site, local_workers(workers), report)
     folder = RunFolder(output)
+    site.calibration = calibration
     with (
         reporting(progress, _amounts) as report,
         folder.opened(site.plan, resume=resume, overwrite=overwrite) as is_there,

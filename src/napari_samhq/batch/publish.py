@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_samhq.batch.site import BLOCK_PX
 from napari_samhq.io.atomic import explained, replacing
+from napari_samhq.io.calibration import Calibration, centimetres, long_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,13 @@ def create_labels(folder: Path, plan: Plan) -> Any:
 
 
 def finish_labels(
-    folder: Path, plan: Plan, path: Path, count: int, *, overwrite: bool
+    folder: Path,
+    plan: Plan,
+    path: Path,
+    count: int,
+    *,
+    overwrite: bool,
+    calibration: Calibration | None = None,
 ) -> Iterator[tuple[int, int]]:
     """Add the pyramid and the metadata, and put the result in place, in one step.
 
@@ -66,6 +73,8 @@ def finish_labels(
         Number of objects.
     overwrite : bool
         Whether what has this name may be replaced.
+    calibration : Calibration, optional
+        Size of the pixels.
 
     Yields
     ------
@@ -78,7 +87,8 @@ def finish_labels(
         group = zarr.open_group(folder, mode="r+")
         if path.suffix.lower() != ".zarr":
             with replacing(path, overwrite=overwrite) as temporary:
-                _write_tiff(temporary, group["0"], _provenance(plan, count))
+                about = _provenance(plan, count)
+                _write_tiff(temporary, group["0"], about, _resolution(calibration))
             return
         number = 0
         finer: Any = group["0"]
@@ -93,7 +103,8 @@ def finish_labels(
                     coarser[rows, cols] = part
                 yield row + 1, total
             number, finer = number + 1, coarser
-        group.attrs.update(_metadata(plan, path.stem, number + 1), **_provenance(plan, count))
+        metadata = _metadata(plan, path.stem, number + 1, calibration or Calibration.of(2))
+        group.attrs.update(metadata, **_provenance(plan, count))
         with replacing(path, overwrite=overwrite) as temporary:
             folder.rename(temporary)
 
@@ -156,19 +167,25 @@ def _provenance(plan: Plan, count: int) -> dict[str, Any]:
     return {_ATTRIBUTE: note}
 
 
-def _metadata(plan: Plan, name: str, levels: int) -> dict[str, Any]:
+def _metadata(plan: Plan, name: str, levels: int, calibration: Calibration) -> dict[str, Any]:
     """Describe the pyramid as the specification ngff.openmicroscopy.org/0.5 wants it.
 
     Each level takes every other pixel of the finer one, so its pixel centres lie where theirs are.
     """
-    start = [float(part.start) for part in plan.area]
+    sizes = calibration.pixel_size
+    start = [part.start * size for part, size in zip(plan.area, sizes, strict=True)]
     datasets = []
     for number in range(levels):
-        transformations: list[dict[str, Any]] = [{"type": "scale", "scale": [float(2**number)] * 2}]
+        transformations: list[dict[str, Any]] = [
+            {"type": "scale", "scale": [size * 2**number for size in sizes]}
+        ]
         if any(start):
             transformations.append({"type": "translation", "translation": start})
         datasets.append({"path": str(number), "coordinateTransformations": transformations})
-    axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    for axis, unit in zip(axes, calibration.units, strict=True):
+        if long_unit(unit):
+            axis["unit"] = long_unit(unit)
     return {
         "ome": {
             "version": "0.5",
@@ -178,7 +195,20 @@ def _metadata(plan: Plan, name: str, levels: int) -> dict[str, Any]:
     }
 
 
-def _write_tiff(path: Path, labels: Any, provenance: dict[str, Any]) -> None:
+def _resolution(calibration: Calibration | None) -> dict[str, Any]:
+    """Say the size of the pixels as the tags of TIFF do: pixels per centimetre."""
+    if calibration is None:
+        return {}
+    pairs = zip(calibration.pixel_size, calibration.units, strict=True)
+    height, width = (centimetres(size, unit) for size, unit in pairs)
+    if height is None or width is None:
+        return {}
+    return {"resolution": (1 / width, 1 / height), "resolutionunit": "CENTIMETER"}
+
+
+def _write_tiff(
+    path: Path, labels: Any, provenance: dict[str, Any], resolution: dict[str, Any]
+) -> None:
     """Write tile by tile, with 16 bits per pixel where they suffice."""
     import tifffile
 
@@ -205,6 +235,7 @@ def _write_tiff(path: Path, labels: Any, provenance: dict[str, Any]) -> None:
         bigtiff=nbytes > 2**32 - 2**25,
         description=json.dumps(provenance),
         metadata=None,
+        **resolution,
     )
 
 

@@ -246,7 +246,12 @@ def iter_to_file(
     site.labels = create_labels(folder.labels, site.plan)
     objects = yield from iter_publish(site, keys)
     for done, total in finish_labels(
-        folder.labels, site.plan, folder.output, len(objects), overwrite=overwrite
+        folder.labels,
+        site.plan,
+        folder.output,
+        len(objects),
+        overwrite=overwrite,
+        calibration=site.calibration,
     ):
         yield Step("write", done, total)
     return objects

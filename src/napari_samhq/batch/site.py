@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_samhq.inference.automatic import Asked, SupportsLogits
     from napari_samhq.inference.source import ImageSource
+    from napari_samhq.io.calibration import Calibration
 
 __all__ = ["BLOCK_PX", "Site", "SiteAddress", "blocks_of"]
 
@@ -47,6 +48,8 @@ class Site:
         Called once each, when it is needed first.
     foreground : array of shape (H, W), optional
         Points where it is 0 are not asked.
+    calibration : Calibration, optional
+        Size of the pixels, which the result tells.
     """
 
     plan: Plan
@@ -55,6 +58,7 @@ class Site:
     open_source: Callable[[], ImageSource]
     open_predictor: Callable[[], SupportsLogits]
     foreground: Any = None
+    calibration: Calibration | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property

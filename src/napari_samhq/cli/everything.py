@@ -89,6 +89,8 @@ def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
         resume=wanted.resume,
         workers=wanted.workers,
         scheduler=wanted.scheduler,
+        pixel_size=task.pixel_size,
+        unit=task.unit,
     )
     if is_any_size:
         return int(note_of(output).get("objects", 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.cli.common import progress_bar
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from napari_samhq.core.doubt import Doubt
     from napari_samhq.core.prompts import Prompt
     from napari_samhq.inference.prediction import SupportsPrediction
 
@@ -35,17 +36,29 @@ class Result:
         The model's estimate of the IoU, by label id.
     seconds : dict of str to float
         What ``embed`` and ``predict`` took.
+    doubts : dict of int to Doubt
+        What HQ changed, and how sure outlines are, by label id, if the predictor tells it.
     """
 
     labels: NDArray[np.int32]
     scores: dict[int, float]
     seconds: dict[str, float]
+    doubts: dict[int, Doubt] = field(default_factory=dict)
 
     def table(self) -> pd.DataFrame:
-        """List the objects that have pixels, with scores, areas and positions."""
+        """List the objects that have pixels, with scores, areas and positions, and doubts if told.
+
+        Doubts are the columns ``disagreement`` and ``uncertainty_px``, see
+        :class:`~napari_samhq.core.doubt.Doubt`.
+        """
         from napari_samhq.core.overlay import objects_table
 
-        return objects_table(self.labels, self.scores)
+        table = objects_table(self.labels, self.scores)
+        if self.doubts:
+            for name in ("disagreement", "uncertainty_px"):
+                known = {label_id: getattr(one, name) for label_id, one in self.doubts.items()}
+                table[name] = table["label"].map(known).astype(float)
+        return table
 
 
 def segment_prompts(
@@ -90,12 +103,15 @@ def segment_prompts(
     ids = list(usable)
     painter = LabelPainter(image_shape)
     scores: dict[int, float] = {}
+    doubts: dict[int, Doubt] = {}
     answers = windowed.iter_predict(list(usable.values()))
     for index, prediction in progress_bar(answers, "Objects", total=len(ids), leave=False):
         painter.add(ids[index], prediction)
         scores[ids[index]] = prediction.score
+        if prediction.doubts:
+            doubts[ids[index]] = prediction.doubts[prediction.best]
     seconds = {"embed": embedded - start, "predict": time.perf_counter() - embedded}
-    return Result(painter.labels, scores, seconds)
+    return Result(painter.labels, scores, seconds, doubts)
 
 
 def _inside(prompts: Mapping[int, Prompt], image_shape: tuple[int, int]) -> dict[int, Prompt]:

@@ -135,11 +135,8 @@ class Report:
         if "predictions" in self.how:
             return f"The labels in {self.how['predictions']}, compared with the true ones:"
         asked = self.how["prompts"]
-        what = "Everything" if asked == "everything" else f"True objects by their {asked}"
-        return (
-            f"{what}, segmented with {self.how['model']['name']} on {self.how['device']} and "
-            "compared with the true labels:"
-        )
+        what = "everything" if asked == "everything" else f"true objects prompted by {asked}"
+        return f"With {self.how['model']['name']} on {self.how['device']}, {what}:"
 
 
 def write_report(report: Report, cases: Sequence[Case], targets: Mapping[str, Path]) -> None:

@@ -222,8 +222,10 @@ def _segment_all(
     if as_json:
         failed = [{"image": name, "error": reason} for name, reason in outcome.failed]
         tell_json({"folder": str(folder), "images": outcome.done, "failed": failed})
-    else:
+    elif outcome.done:
         typer.echo(_told_all(outcome, folder, engine))
+    elif not outcome.failed:
+        typer.echo("There is no image in this part.")
     tell_failures(outcome)
 
 
@@ -353,14 +355,18 @@ def _told(summary: dict[str, Any]) -> str:
 def _told_all(outcome: "Outcome", folder: Path, engine: Engine) -> str:
     """Put what came of many images into words."""
     new = [summary for summary in outcome.done if not summary["skipped"]]
-    seconds = sum(sum(summary["seconds"].values()) for summary in new)
-    objects = sum(summary["count"] for summary in new)
-    told = f"{counted(len(new), 'image')}, {counted(objects, 'object')}"
+    told = []
     if new:
-        told += f", with {engine.name} on {engine.device} in {seconds:.1f} s"
+        objects = sum(summary["count"] for summary in new)
+        seconds = sum(sum(summary["seconds"].values()) for summary in new)
+        told.append(
+            f"{counted(objects, 'object')} in {counted(len(new), 'image')}, with {engine.name} on "
+            f"{engine.device} in {seconds:.1f} s."
+        )
     if len(new) < len(outcome.done):
-        told += f"; done already: {counted(len(outcome.done) - len(new), 'image')}"
+        told.append(f"Done already: {counted(len(outcome.done) - len(new), 'image')}.")
     empty = sum(bool(summary.get("without_pixels")) for summary in new)
     if empty:
-        told += f"; in {counted(empty, 'image')} objects got no pixel"
-    return f"{told}.\nLabels: {folder}"
+        told.append(f"In {counted(empty, 'image')} objects got no pixel.")
+    told.append(f"Labels: {folder}")
+    return "\n".join(told)
