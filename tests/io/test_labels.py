@@ -90,3 +90,22 @@ def test_stacks_of_labels_are_written_whole(tmp_path: Path, suffix: str) -> None
 def test_a_picture_holds_no_stack(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="2-D array of integers from 0 on; this"):
         write_labels(tmp_path / "a.png", np.zeros((2, 3, 4), int))
+
+
+@pytest.mark.parametrize("kind", ["dask", "zarr"])
+def test_large_labels_go_into_zarr_piece_by_piece(
+    tmp_path: Path, labels: np.ndarray, kind: str
+) -> None:
+    import dask.array
+    import zarr
+
+    stack = np.stack([labels, labels[::-1]])
+    lazy = dask.array.from_array(stack) if kind == "dask" else zarr.array(stack)
+    path = write_labels(tmp_path / "l.zarr", lazy)
+    group = zarr.open_group(path, mode="r")
+    np.testing.assert_array_equal(group["0"][:], stack)
+    np.testing.assert_array_equal(group["1"][:], stack[:, ::2, ::2])
+    assert sorted(group.array_keys()) == ["0", "1", "2", "3"]  # 1030 to 129 pixels
+    with pytest.raises(ImageError, match="value -300"):
+        write_labels(path, -lazy if kind == "dask" else zarr.array(-stack), overwrite=True)
+    np.testing.assert_array_equal(zarr.open_group(path, mode="r")["0"][:], stack)

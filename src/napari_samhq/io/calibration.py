@@ -284,7 +284,7 @@ def _of_zarr(path: Path) -> Calibration | None:
         ]
         scales = [step["scale"] for step in steps if step.get("type") == "scale"]
         sizes = np.prod(np.array(scales, dtype=float), axis=0).tolist() if scales else []
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
         return None
     if len(sizes) != len(named):
         return None

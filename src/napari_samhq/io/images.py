@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -242,7 +243,7 @@ def _read_npy(path: Path) -> tuple[NDArray[Any], bool | None]:
     """Read an array; pickled objects are refused, since unpickling runs code."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False), None
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # the header is Python
         raise FileError(
             f"{path} is not an array that numpy can read: {error}. Save it again with "
             "numpy.save, with real numbers in it."

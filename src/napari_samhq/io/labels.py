@@ -91,7 +91,8 @@ def write_labels(
         elsewhere), ``.png`` (8 or 16 bits), ``.npy`` (the type of `labels`), or ``.zarr`` (an
         OME-Zarr 0.5 label image with a pyramid, of the type of `labels`).
     labels : array_like of shape (..., H, W), int
-        0 where there is nothing, otherwise the label id of the object.
+        0 where there is nothing, otherwise the label id of the object. For OME-Zarr also dask or
+        zarr, of any size, which are read piece by piece.
     overwrite : bool
         Whether a file that has this name already may be replaced.
     pixel_size, unit, axes : optional
@@ -116,10 +117,11 @@ def write_labels(
     """
     path = Path(path)
     check_label_suffix(path)
-    ids = np.asarray(labels)
-    flat = path.suffix.lower() == ".png"
+    flat, in_pieces = path.suffix.lower() == ".png", path.suffix.lower() == ".zarr"
+    ids: Any = labels if in_pieces and hasattr(labels, "dtype") else np.asarray(labels)
     fits = ids.ndim == 2 if flat else ids.ndim >= 2
-    if not fits or ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0:
+    # Of labels that are written in pieces each is looked at in its turn.
+    if not (fits and ids.dtype.kind in "iu" and ids.size) or (not in_pieces and ids.min() < 0):
         more = "" if flat else ", or one of more axes"
         raise ImageError(
             f"Labels are a 2-D array of integers from 0 on{more}; this one has shape {ids.shape} "
@@ -127,7 +129,7 @@ def write_labels(
         )
     calibration = Calibration.of(ids.ndim, pixel_size, unit, axes)
     with replacing(path, overwrite=overwrite) as temporary:
-        if path.suffix.lower() == ".zarr":
+        if in_pieces:
             from napari_samhq.io.ome_zarr import write_label_group
 
             write_label_group(temporary, ids, calibration, properties or {})

@@ -139,7 +139,14 @@ def write_labels_layer(
     """
     labels = data[0] if options.get("multiscale") else data
     ndim = len(labels.shape)
-    labels = np.asarray(labels)
+    # OME-Zarr is written piece by piece, whatever its size.
+    if Path(path).suffix.lower() != ".zarr":
+        if math.prod(labels.shape) > _LARGEST_LABELS_PX:
+            raise FileError(
+                f"Cannot write {path}: the labels have {math.prod(labels.shape) / 2**20:.0f} "
+                "million pixels, too many for this format here. Write .ome.zarr."
+            )
+        labels = np.asarray(labels)
     calibration = _calibration_of(options, ndim)
     # Axes of length 1 mean nothing to formats of a single plane.
     if Path(path).suffix.lower() not in LABEL_SUFFIXES:
@@ -293,7 +300,11 @@ def _noted_placement(features: Features) -> dict[str, Any]:
         return {}
     try:
         return _placed(Calibration.of(2, size, unit))
-    except (ValueError, TypeError):  # SettingsError is one; a note that makes no sense is none
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+    ):  # SettingsError is one; a note that makes no sense is none
         return {}
 
 

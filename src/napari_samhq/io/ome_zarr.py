@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.errors import ImageError
 from napari_samhq.io.calibration import long_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from napari_samhq.io.calibration import Calibration
 
@@ -26,7 +25,7 @@ _TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 
 def write_label_group(
     path: Path,
-    ids: NDArray[Any],
+    ids: Any,
     calibration: Calibration,
     properties: Mapping[int, Mapping[str, Any]],
 ) -> None:
@@ -36,7 +35,8 @@ def write_label_group(
     ----------
     path : Path
         Of the zarr group, which does not exist.
-    ids : ndarray of shape (..., H, W), int
+    ids : array of shape (..., H, W), int
+        Numpy, dask or zarr; read piece by piece.
     calibration : Calibration
     properties : mapping of int to mapping
         What is known of the objects, by label id.
@@ -46,25 +46,43 @@ def write_label_group(
     # What leading axes are, maybe nobody said; axes without a type may have any name.
     axes = tuple(name or f"axis-{index}" for index, name in enumerate(calibration.axes))
     group = zarr.create_group(store=path, zarr_format=3)
-    level, number = ids, 0
+    level: Any = ids
+    number = 0
     while True:
+        shape = tuple(level.shape) if number == 0 else _halved(level.shape)
         array = group.create_array(
             str(number),
-            shape=level.shape,
-            dtype=level.dtype,
-            chunks=(1,) * (ids.ndim - 2) + tuple(min(_CHUNK_PX, n) for n in level.shape[-2:]),
+            shape=shape,
+            dtype=ids.dtype,
+            chunks=(1,) * (len(shape) - 2) + tuple(min(_CHUNK_PX, n) for n in shape[-2:]),
             dimension_names=axes,
             fill_value=0,
         )
-        array[...] = level
-        number += 1
-        if max(level.shape[-2:]) <= _SMALLEST_LEVEL_PX:
+        _fill(array, level, step=1 if number == 0 else 2)
+        level, number = array, number + 1
+        if max(shape[-2:]) <= _SMALLEST_LEVEL_PX:
             break
-        # Every other pixel, as label ids have no mean; so the centres of first pixels coincide.
-        level = level[..., ::2, ::2]
     group.attrs["ome"] = _metadata(path.stem, axes, calibration, number) | {
-        "image-label": _about(ids, properties)
+        "image-label": _about(properties)
     }
+
+
+def _halved(shape: Sequence[int]) -> tuple[int, ...]:
+    return (*shape[:-2], *(-(-length // 2) for length in shape[-2:]))
+
+
+def _fill(array: Any, source: Any, step: int) -> None:
+    """Copy every pixel, or every other one, in pieces that are rows of chunks of one plane."""
+    # Label ids have no mean, and so the centres of the first pixels coincide.
+    for plane in np.ndindex(array.shape[:-2]):
+        for row in range(0, array.shape[-2], _CHUNK_PX):
+            rows = slice(row * step, (row + _CHUNK_PX) * step)
+            piece = np.asarray(source[(*plane, rows)])
+            if piece.size and piece.min() < 0:
+                raise ImageError(
+                    f"The labels have the value {piece.min()}; label ids are 0 or more."
+                )
+            array[(*plane, slice(row, row + _CHUNK_PX))] = piece[::step, ::step]
 
 
 def read_properties(path: Path) -> dict[int, dict[str, Any]]:
@@ -119,7 +137,7 @@ def _metadata(
     }
 
 
-def _about(ids: NDArray[Any], properties: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+def _about(properties: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     about: dict[str, Any] = {"version": "0.5"}
     listed = [
         {"label-value": int(label_id)} | {k: _plain(v) for k, v in values.items()}
