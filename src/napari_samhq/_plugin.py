@@ -30,6 +30,7 @@ __all__ = [
     "write_png",
     "write_prompts",
     "write_session",
+    "write_smooth_geojson",
     "write_table",
 ]
 
@@ -152,6 +153,11 @@ def write_geojson(path: str, data: Any, options: dict[str, Any]) -> list[str]:
     return _write_labels(path, data, options, ".geojson")
 
 
+def write_smooth_geojson(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as outlines for QuPath without the stairs of the pixels."""
+    return _write_labels(path, data, options, ".geojson", smooth_px=1.0)
+
+
 def write_coco(path: str, data: Any, options: dict[str, Any]) -> list[str]:
     """Write a labels layer as COCO instances, run-length encoded."""
     return _write_labels(path, data, options, ".json")
@@ -194,10 +200,12 @@ def write_prompts(path: str, layers: list[LayerData]) -> list[str]:
     return [str(write_prompts_file(path, layers))]
 
 
-def _write_labels(path: str, data: Any, options: dict[str, Any], *suffixes: str) -> list[str]:
+def _write_labels(
+    path: str, data: Any, options: dict[str, Any], *suffixes: str, smooth_px: float = 0.0
+) -> list[str]:
     from napari_samhq.session.layer_files import write_labels_file
 
-    return [str(write_labels_file(path, data, options, suffixes))]
+    return [str(write_labels_file(path, data, options, suffixes, smooth_px=smooth_px))]
 
 
 def write_session(path: str, layers: list[LayerData]) -> list[str]:

@@ -100,6 +100,18 @@ def test_a_name_without_extension_gets_one_and_replaces_nothing(labels, tmp_path
     assert _plugin.write_geojson(f"{path}.geojson", labels[:5], {}) == [f"{path}.geojson"]
 
 
+def test_smoothed_outlines_have_fewer_corners_and_move_little(tmp_path) -> None:
+    rows, cols = np.ogrid[:80, :80]
+    disc = (np.hypot(rows - 40, cols - 38) < 30).astype(np.int32)
+    exact = json.loads(Path(_plugin.write_geojson(f"{tmp_path}/a", disc, {})[0]).read_text())
+    (path,) = _plugin.write_smooth_geojson(str(tmp_path / "b"), disc, {})
+    smooth = json.loads(Path(path).read_text())
+    corners = [len(one["features"][0]["geometry"]["coordinates"][0]) for one in (exact, smooth)]
+    assert corners[1] < corners[0] / 3
+    ((again, _, _),) = _plugin.get_objects_reader(path)(path)
+    assert (again & disc).sum() / (again | disc).sum() > 0.95
+
+
 def test_what_the_session_knows_of_objects_goes_into_the_file(annotate, tmp_path) -> None:
     rows, cols = np.mgrid[:48, :64]
     session = annotate(new_viewer((rows * 2 + cols).astype(np.uint8)))
@@ -235,7 +247,7 @@ def test_names_that_are_not_ours_are_not_asked_about(tmp_path, name: str, ours: 
     assert bool(found) == ours
 
 
-@pytest.mark.parametrize(("kinds", "count"), [(["labels"], 9), (["points"], 1), (["image"], 0)])
+@pytest.mark.parametrize(("kinds", "count"), [(["labels"], 10), (["points"], 1), (["image"], 0)])
 def test_the_dialog_offers_each_format_once(kinds: list[str], count: int) -> None:
     manager = PluginManager()
     manager.register(PluginManifest.from_file(MANIFEST))

@@ -111,6 +111,7 @@ def write_labels_layer(
     options: Mapping[str, Any],
     *,
     table: pd.DataFrame | None = None,
+    smooth_px: float = 0.0,
     overwrite: bool = False,
 ) -> Path:
     """Write a labels layer in the format that the end of the name says.
@@ -125,6 +126,8 @@ def write_labels_layer(
         Of the layer: ``name``, ``scale``, ``units``, ``axis_labels``, ``features``, ``multiscale``.
     table : pandas.DataFrame, optional
         What else is known of the objects, by the column ``label``.
+    smooth_px : float, optional
+        As :func:`~napari_samhq.io.results.write_labels_as`.
     overwrite : bool, optional
         Whether a file of this name may be replaced.
 
@@ -162,6 +165,7 @@ def write_labels_layer(
         unit=calibration.units,
         axes=calibration.axes,
         image_name=str(options.get("name", "")),
+        smooth_px=smooth_px,
         overwrite=overwrite,
     )
 

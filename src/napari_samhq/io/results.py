@@ -66,6 +66,7 @@ def write_labels_as(
     unit: str | Sequence[str] | None = None,
     axes: Sequence[str] | None = None,
     image_name: str = "",
+    smooth_px: float = 0.0,
     overwrite: bool = False,
 ) -> Path:
     """Write labels in the format that the end of the file's name says.
@@ -91,6 +92,8 @@ def write_labels_as(
         Names of all axes, such as "z", "y", "x".
     image_name : str, optional
         File name of the image, for COCO.
+    smooth_px : float, optional
+        How far outlines may move to lose the stairs of the pixels, in GeoJSON. 0 keeps all pixels.
     overwrite : bool, optional
         Whether a file of this name may be replaced.
 
@@ -150,7 +153,7 @@ def write_labels_as(
         note: dict[str, Any] = {"image_shape": [int(n) for n in ids.shape]}
         if calibration.known:
             note |= {"pixel_size": list(calibration.pixel_size), "unit": calibration.unit}
-        return write_geojson(path, objects, note=note, overwrite=overwrite)
+        return write_geojson(path, objects, smooth_px=smooth_px, note=note, overwrite=overwrite)
     if suffix == ".zip":
         from napari_samhq.io.imagej import write_imagej_rois
 

@@ -144,7 +144,12 @@ def write_layers(path: str | Path, layers: Sequence[LayerData]) -> Path:
 
 
 def write_labels_file(
-    path: str | Path, data: Any, options: Mapping[str, Any], suffixes: Sequence[str]
+    path: str | Path,
+    data: Any,
+    options: Mapping[str, Any],
+    suffixes: Sequence[str],
+    *,
+    smooth_px: float = 0.0,
 ) -> Path:
     """Write a labels layer, with what the session that works on it knows of its objects.
 
@@ -160,6 +165,8 @@ def write_labels_file(
         Of the layer.
     suffixes : sequence of str
         How names of this format may end.
+    smooth_px : float, optional
+        How far outlines may move to lose the stairs of the pixels.
 
     Returns
     -------
@@ -174,7 +181,9 @@ def write_labels_file(
     target, asked = _with_suffix(path, suffixes)
     table = _known_objects(data)
     try:
-        return write_labels_layer(target, data, options, table=table, overwrite=asked)
+        return write_labels_layer(
+            target, data, options, table=table, smooth_px=smooth_px, overwrite=asked
+        )
     except ValueError as error:
         # napari takes these for "there is no writer", and says that instead of what was wrong.
         raise FileError(f"Cannot write {target}: {error}") from error
