@@ -18,6 +18,7 @@ from napari_samhq.io.objects import objects_of
 
 if TYPE_CHECKING:
     from fakes import FakePredictor
+    from napari_samhq.model import SamHQModel
 
 NAMES = ("a.npy", "Zellen 2 µm.npy", "c.npy")
 
@@ -320,3 +321,32 @@ def test_nothing_to_do_is_a_failure(predictor: FakePredictor, tmp_path: Path) ->
         result = run("segment", given, "-o", tmp_path / "out", "--everything")
         assert result.exit_code == 1
         assert "image" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_cluster_does_the_tiles_of_each_image(
+    tiny_network: SamHQModel, folder: Path, tmp_path: Path
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    tiny_network.save_pretrained(tmp_path / "tiny")
+    arguments = (
+        "segment", folder, "--everything", "--model", tmp_path / "tiny", "--device", "cpu",
+        "--tile", 16, "--halo", 8, "--spacing", 12,
+        "--set", "min_score=0", "--set", "min_stability=0", "--set", "smallest_px=1",
+    )  # fmt: skip
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
+    ) as cluster:
+        there = run(*arguments, "-o", tmp_path / "there", "--scheduler", cluster.scheduler_address)
+    assert there.exit_code == 0, there.output
+    here = run(*arguments, "-o", tmp_path / "here")
+    assert here.exit_code == 0, here.output
+    assert len(outputs(tmp_path / "here")) == 6
+    for name in NAMES:
+        one, other = (
+            read_image(tmp_path / where / Path(name).with_suffix(".tif"))
+            for where in ("here", "there")
+        )
+        assert one.max() > 0
+        np.testing.assert_array_equal(one, other)

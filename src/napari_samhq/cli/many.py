@@ -63,7 +63,8 @@ def for_each(images: Iterable[Found], do: Callable[[Found], Any], *, debug: bool
                     raise
                 reason = told_error(error)
                 outcome.failed.append((str(found.path), reason))
-                say(f"Error: {found.path}: {reason}")
+                named = str(found.path) in reason  # most messages begin with it
+                say(f"Error: {reason}" if named else f"Error: {found.path}: {reason}")
     return outcome
 
 
