@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from napari.components import ViewerModel
 
@@ -44,3 +46,10 @@ def states(session) -> list[bytes]:
     while session.redo():
         seen.append(np.asarray(session.labels.data).tobytes())
     return seen
+
+
+def standing(session) -> str:
+    """Name what stands now, in one word: the labels, the objects and those being made."""
+    now = repr((session.desk.making.unfinished, sorted(session.desk.ledger.records.items())))
+    labels = np.asarray(session.labels.data).tobytes()
+    return hashlib.sha256(labels + now.encode()).hexdigest()

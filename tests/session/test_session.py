@@ -70,6 +70,18 @@ def test_points_differ_in_colour_and_symbol(session):
     assert session.points.features["polarity"].tolist() == ["object", "background", "background"]
 
 
+def test_a_new_point_shows_its_colour_not_that_of_a_selection(session):
+    session.points.mode = "add"
+    for positive in (True, False):
+        session.prompts.positive = positive
+        session.points.add([[20, 20 + positive]])
+        assert not session.points.selected_data
+    session.points.mode = "select"
+    session.points.add([[30, 30]])
+    session.points.selected_data = {0, 1}  # whoever selects points may still do so
+    assert session.points.selected_data == {0, 1}
+
+
 def test_choosing_a_candidate_changes_preview_and_commit(session):
     session.add_points([[20, 30]])
     session.predict()

@@ -73,7 +73,6 @@ def new_shapes(image: Image) -> Shapes:
         feature_defaults=pd.DataFrame({_OBJECT: [0]}),
         face_color="transparent",
         edge_color=OBJECT_COLOR,
-        edge_width=max(1.0, _point_size(image) / 6),
         text=_TEXT,
         **placement(image),
     )
@@ -118,6 +117,7 @@ class PromptLayers:
         self._on_change, self._color_of = on_change, color_of
         self._silent = False
         self._flipped = False  # the modifier key was held at the last press
+        self._added = False  # a point, a moment ago
         self._told: tuple[list[bool], list[int]] = ([], [])  # the features that are known already
         self._known_shapes = 0
         self._of_points, self._of_shapes = Positions(points, image), Positions(shapes, image)
@@ -263,11 +263,17 @@ class PromptLayers:
             owners[new] = 0  # napari gave it the object of the point that was selected last
             self._flipped = False
             self._set_features(positive, owners)
+            self._added = self.points.mode == "add"
         self._told = self._features()
         self._on_change()
 
     def _features_changed(self, _event: Any) -> None:
-        if not self._silent and self._told != self._features():
+        if self._silent:
+            return
+        if self._added:  # napari selects new points now, and then paints over their colour
+            self._added = False
+            self.points.selected_data = set()
+        if self._told != self._features():
             self._told = self._features()
             self._on_change()
 

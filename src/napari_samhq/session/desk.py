@@ -10,6 +10,7 @@ from napari_samhq.core.journal import Drafts, PromptsChanged
 from napari_samhq.errors import LayerError, SamHQError
 from napari_samhq.session.binding import PromptLayers, new_points, new_shapes
 from napari_samhq.session.ledger import Ledger
+from napari_samhq.session.line_width import LineWidth
 from napari_samhq.session.making import Making
 from napari_samhq.session.plane import show_plane
 from napari_samhq.session.preview import Preview
@@ -77,6 +78,7 @@ class Desk:
         self.ledger.painted.connect(self.changed.emit)
         self.ledger.moved.connect(self.turn_to)
         self.ledger.journal_cut.connect(self._begin_anew)
+        self._line_width = LineWidth(viewer, shapes)
         self._watch = Watch(
             viewer,
             image,
@@ -164,6 +166,7 @@ class Desk:
             return
         self.closed = True
         self._watch.close()
+        self._line_width.close()
         self.prompts.disconnect()
         self.ledger.close()
         self.making.forget()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Outline", "Preview"]
 
 _LINE_PX = 2
+_SMALL_PX = 24  # across; of a smaller object a thick line would hide half
 _HALO, _ADDED, _TAKEN, _FIRST_COLOR = 1, 2, 3, 4
 _OPACITY, _OPACITY_WHILE_WAITING, _OPACITY_OF_OTHERS = 1.0, 0.45, 0.6
 # Sky blue and orange of Okabe and Ito, which differ from both kinds of points.
@@ -158,7 +159,8 @@ def _line(mask: CroppedMask, active: bool, value: int) -> Patch:
     within = np.pad(mask.array(), 1)  # the rim of the crop is a border too
     first = ndimage.binary_erosion(within)
     if active:
-        inner = ndimage.binary_erosion(first, iterations=_LINE_PX)
+        small = min(mask.height, mask.width) < _SMALL_PX
+        inner = ndimage.binary_erosion(first, iterations=1 if small else _LINE_PX)
         line = np.where(first, value * ~inner, _HALO * within)
     else:
         line = np.where(within & ~first, value, 0)

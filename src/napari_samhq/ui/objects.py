@@ -24,6 +24,7 @@ __all__ = ["go_to", "labels_of", "object_rows", "pixel_area", "targets_of"]
 
 # Parts of the canvas: between these the zoom stays as it is, otherwise an object takes this much.
 _LEAST_ON_CANVAS, _ON_CANVAS, _MOST_ON_CANVAS = 0.04, 0.3, 0.9
+_LEAST_SHOWN_PX = 24  # across an object, as if it were no smaller: its surroundings tell what it is
 
 
 def labels_of(viewer: ViewerModel, session: Session | None) -> list[Labels]:
@@ -104,8 +105,10 @@ def go_to(viewer: ViewerModel, session: Session, label_id: int) -> None:
         _look_at(viewer, _in_world(viewer, image, plane.lift(corners)))
 
 
-def _ends(part: slice) -> tuple[int, int]:
-    return part.start, part.stop - 1
+def _ends(part: slice) -> tuple[float, float]:
+    middle = (part.start + part.stop - 1) / 2
+    half = max(part.stop - part.start - 1, _LEAST_SHOWN_PX) / 2
+    return middle - half, middle + half
 
 
 def _in_world(
