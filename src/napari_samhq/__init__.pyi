@@ -24,8 +24,8 @@ from .inference.embedding import ImageEmbedding
 from .inference.prediction import Prediction
 from .inference.predictor import Predictor
 from .inference.segment import segment
+from .session.opening import open_session
 from .session.replay import replay
-from .session.saving import open_session
 from .session.session import Session, annotate
 from .training.finetune import finetune
 

@@ -11,7 +11,7 @@ from napari.layers import Layer
 from napari_samhq import _plugin
 from napari_samhq.errors import FileError
 from napari_samhq.io.session_files import read_session
-from napari_samhq.session.saving import open_session
+from napari_samhq.session.opening import open_session
 from session_work import new_viewer, states, work
 
 

@@ -13,7 +13,8 @@ from napari.layers._source import layer_source
 
 from napari_samhq.errors import FileError, LayerError, SamHQWarning
 from napari_samhq.io.session_document import to_document
-from napari_samhq.session.saving import open_session, snapshot
+from napari_samhq.session.opening import open_session
+from napari_samhq.session.saving import snapshot
 from session_work import new_viewer, states, work
 
 

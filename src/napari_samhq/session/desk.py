@@ -118,6 +118,11 @@ class Desk:
         for layer in (self.labels, *self._temporary):
             ensure_in(self.viewer, layer)
 
+    def name_layers(self) -> None:
+        """Give the layers for prompts their plain names, once others that had them are gone."""
+        for layer, what in zip(self._temporary, ("preview", "boxes", "points"), strict=True):
+            layer.name = f"{self.image.name} {what}"
+
     def note(self, event: Event) -> None:
         """Keep in the journal what changed prompts only, and bring everything up to date."""
         self.ledger.append(event)

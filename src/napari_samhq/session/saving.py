@@ -1,4 +1,4 @@
-"""Sessions as files: what is kept of one, and how the next one goes on from there."""
+"""Saving sessions: what is kept of one, and how it is taken up by the next one."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ import numpy as np
 from napari_samhq.core.identity import ImageIdentity, content_digest
 from napari_samhq.core.journal import Choice, Journal
 from napari_samhq.core.sparse_labels import SparseLabels, base_of, edits_of, rebuild_labels
-from napari_samhq.errors import FileError, LayerError, SamHQError, SamHQWarning, SettingsError
-from napari_samhq.io.images import open_array
+from napari_samhq.errors import FileError, SamHQError, SamHQWarning, SettingsError
 from napari_samhq.io.session_document import SavedLabels, SavedSession
 from napari_samhq.io.session_files import (
     SESSION_SUFFIX,
-    read_session,
     source_of,
     write_session,
 )
-from napari_samhq.session.restoring import check_saved_labels, restored_labels
-from napari_samhq.session.targets import find_image, images_of
 from napari_samhq.session.views import pick_channels
 from napari_samhq.settings import CommitRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Image
 
     from napari_samhq.session.session import Session
 
-__all__ = ["identify", "open_session", "register", "running_on", "save", "snapshot", "take_up"]
+__all__ = [
+    "identify",
+    "register",
+    "running_on",
+    "save",
+    "snapshot",
+    "take_up",
+]
 
 #: In the metadata of a labels layer that a session file was read into: the path of the file.
 SAVED_IN = "napari_samhq_session"
@@ -183,72 +185,6 @@ def take_up(session: Session, saved: SavedSession) -> None:
     desk.turn()
 
 
-def open_session(
-    path: str | Path,
-    viewer: ViewerModel,
-    *,
-    image: Image | str | None = None,
-    labels: Labels | None = None,
-    **options: Any,
-) -> Session:
-    """Go on with a session that was saved.
-
-    Parameters
-    ----------
-    path : str or Path
-        The session file.
-    viewer : napari.Viewer or napari.components.ViewerModel
-        Where the image is, and where layers are added.
-    image : napari.layers.Image or str, optional
-        The image layer or its name. When left out: the one in the viewer whose pixels are those of
-        the session; else the file beside the session file is opened.
-    labels : napari.layers.Labels, optional
-        The labels as they were saved; they are rebuilt from the session file when left out.
-    **options
-        As for :class:`~napari_samhq.session.Session`, such as ``model``.
-
-    Returns
-    -------
-    Session
-        With all objects, unfinished ones too, and with the journal: what was done before can be
-        undone.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be read.
-    LayerError
-        If the image is not there, or has another shape; or `labels` holds others than those that
-        were saved.
-
-    Warns
-    -----
-    SamHQWarning
-        If the image has other pixels than it had, or its model is not here.
-
-    Examples
-    --------
-    >>> session = open_session("cells.samhq.json", viewer)  # doctest: +SKIP
-    >>> session.undo()  # doctest: +SKIP
-    True
-    """
-    from napari_samhq.session.session import Session
-
-    saved = read_session(path)
-    layer = _find_image(saved, Path(path), viewer, image)
-    if labels is None:
-        labels = _labels_read_from(path, viewer)
-    if labels is None:
-        labels = restored_labels(saved, layer)
-    else:
-        check_saved_labels(labels, saved)
-    options.setdefault("model", _known_model(saved))
-    session = Session(viewer, layer, labels=labels, **options)
-    session.opened, session.path = saved, Path(path)
-    take_up(session, saved)
-    return session
-
-
 _RULE = "rule "  # before the names of rules for committing, among the other settings
 
 
@@ -289,89 +225,6 @@ def _take_settings(session: Session, settings: Mapping[str, Any]) -> None:
             SamHQWarning,
             stacklevel=3,
         )
-
-
-def _find_image(
-    saved: SavedSession, path: Path, viewer: ViewerModel, image: Image | str | None
-) -> Image:
-    wanted = saved.image
-    if image is not None:
-        found = find_image(viewer, image)
-    else:
-        fitting = [layer for layer in images_of(viewer) if _shape(layer) == wanted.shape]
-        same = [layer for layer in fitting if identify(layer).matches(wanted)]
-        named = [layer for layer in fitting if layer.name == wanted.name]
-        source = None if same or named else source_of(saved, path)
-        if source is not None:
-            same = [_open_image(source, saved, viewer)]
-        found_ones = same or named or (fitting if len(fitting) == 1 else [])
-        if not found_ones:
-            raise LayerError(
-                f"The session was made on the image {wanted.name!r} of shape {wanted.shape}, which "
-                "is not in the viewer. Open it, then the session again; or say which layer it is "
-                "by image=."
-            )
-        found = find_image(viewer, found_ones[-1])
-    if _shape(found) != wanted.shape:
-        raise LayerError(
-            f"The image {found.name!r} has the shape {_shape(found)}; the session was made on "
-            f"{wanted.name!r} of shape {wanted.shape}. Choose that image."
-        )
-    if not identify(found).matches(wanted):
-        warnings.warn(
-            f"The image {found.name!r} has other pixels than {wanted.name!r} had when the session "
-            "was saved. Objects stay as they are; new masks follow the present pixels.",
-            SamHQWarning,
-            stacklevel=3,
-        )
-    return found
-
-
-def _open_image(source: Path, saved: SavedSession, viewer: ViewerModel) -> Image:
-    """Open the file of an image, and place it as it was."""
-    from napari.layers import Image
-
-    array, known = open_array(source), saved.image
-    options: dict[str, Any] = {}
-    if known.scale:
-        options = {"scale": known.scale, "units": known.units, "axis_labels": known.axis_labels}
-    # Zarr arrays stay where they are; napari knows no other array that is read piece by piece.
-    data = array if source.is_dir() else np.asarray(array[()])
-    layer = Image(data, name=known.name, rgb=known.rgb, **options)
-    viewer.add_layer(layer)
-    return layer
-
-
-def _labels_read_from(path: str | Path, viewer: ViewerModel) -> Labels | None:
-    """Find the layer that the reader made of the same file, and remove those of its prompts."""
-    read = [layer for layer in viewer.layers if layer.metadata.get(SAVED_IN) == str(path)]
-    labels = None
-    for layer in read:
-        if layer._type_string == "labels" and not layer.multiscale:
-            labels = layer
-        else:  # prompts, or labels of a large image that can only be looked at
-            viewer.layers.remove(layer)
-    return labels
-
-
-def _known_model(saved: SavedSession) -> str:
-    from napari_samhq.checkpoints import list_models
-
-    known = saved.model in {info.name for info in list_models()}
-    if known or Path(saved.model).expanduser().exists():
-        return saved.model
-    warnings.warn(
-        f"The model of the session, {saved.model!r}, is not on this machine, so 'micro' takes its "
-        "place. Objects stay as they are.",
-        SamHQWarning,
-        stacklevel=3,
-    )
-    return "micro"
-
-
-def _shape(image: Image) -> tuple[int, ...]:
-    data = image.data[0] if image.multiscale else image.data
-    return tuple(int(length) for length in data.shape)
 
 
 def _relative(source: str | None, folder: Path | None) -> str:

@@ -12,8 +12,10 @@ from psygnal import Signal
 
 from napari_samhq.errors import LayerError, SamHQError, SettingsError
 from napari_samhq.session import Session, State, Status
+from napari_samhq.session.labels import MADE_FOR
 from napari_samhq.session.status import sentence
 from napari_samhq.session.targets import find_image, find_labels, images_of
+from napari_samhq.session.watch import is_in
 from napari_samhq.settings import CommitRules, SessionSettings
 from napari_samhq.ui.ahead import LookAhead
 from napari_samhq.ui.hand import AcceptOnClick, take_tool, tool_in_hand
@@ -195,6 +197,9 @@ class Controller:
             self.session.desk.paused = True
         self._leave(session.image)
         self._sessions[session.image.unique_id] = (session, self._watch(session))
+        session.desk.name_layers()
+        if session.opened is not None:
+            session.labels.name = session.opened.labels.name
         self.model = session.model
         self._begin(session.image, None)
         self.layers_changed.emit()
@@ -286,6 +291,8 @@ class Controller:
             session.changed.disconnect(self._on_session)
             clicks.close()
             session.close()
+            if _is_untouched(session):  # nobody needs two layers for objects, one of them empty
+                self.viewer.layers.remove(session.labels)
 
     def _follow_preferences(self) -> None:
         wanted, engine = self.settings(SessionSettings, "session"), self.workshop.engine
@@ -327,3 +334,11 @@ class Controller:
 
     def _on_listed(self, _event: Any) -> None:
         self.layers_changed.emit()
+
+
+def _is_untouched(session: Session) -> bool:
+    """Whether nothing was ever done in a session, and its labels layer was made for it."""
+    journal, layer = session.desk.ledger.journal, session.labels
+    made_here = layer.metadata.get(MADE_FOR) == session.image.unique_id
+    nothing = made_here and not (journal.can_undo or journal.can_redo)
+    return nothing and is_in(session.viewer, layer) and not len(session.objects)

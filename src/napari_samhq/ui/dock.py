@@ -74,16 +74,19 @@ class SamHQDock(QWidget):
         self._keys = KeyRing(napari_viewer, {key.action: self._do(key.action) for key in KEYS})
         self._counting = self._timer(_COUNT_AGAIN_MS, self._showing.objects)
         self._looking = self._timer(0, self.storage.look)
+        self._taking_up = self._timer(0, self.storage.take_up_read)
         self._rebinding = self._timer(_REBIND_MS, self._bind_keys)
         self._connect_panels()
         self._connect_controller()
         #: Ends all that runs. Happens by itself when the widget or the viewer is closed.
-        self.shut_down = partial(_shut_down, self.controller, self._keys, self.school)
+        timers = self.findChildren(QTimer)
+        self.shut_down = partial(_shut_down, self.controller, self._keys, self.school, timers)
         self.destroyed.connect(self.shut_down)  # holds no reference to this widget
         self._bind_keys()
         self._showing.layers()
         self._showing.models()
         self._show()
+        self._taking_up.start()
 
     def event(self, event: QEvent | None) -> bool:
         """Notice when napari takes the widget out of its dock, which it does on closing."""
@@ -189,6 +192,7 @@ class SamHQDock(QWidget):
         controller = self.controller
         controller.changed.connect(self._show)
         controller.layers_changed.connect(self._showing.layers)
+        controller.layers_changed.connect(lambda: self._taking_up.start())
         controller.preferences.listen("shortcuts", self._rebinding.start)
 
     def _do(self, action: str) -> Callable[[], None]:
@@ -230,9 +234,14 @@ class SamHQDock(QWidget):
         self._looking.start()
 
 
-def _shut_down(controller: Controller, keys: KeyRing, school: Learning, *_: Any) -> None:
+def _shut_down(
+    controller: Controller, keys: KeyRing, school: Learning, timers: list[QTimer], *_: Any
+) -> None:
     school.close()
     controller.changed.disconnect()
     controller.layers_changed.disconnect()
     keys.unbind()
     controller.close()
+    for timer in timers:  # what they would do needs widgets that may soon be gone
+        timer.stop()
+    timers.clear()

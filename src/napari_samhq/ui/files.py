@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_samhq.errors import SamHQError
 from napari_samhq.session.autosave import recover, recoverable
-from napari_samhq.session.saving import open_session
+from napari_samhq.session.opening import layers_read_from, open_session
+from napari_samhq.session.saving import SAVED_IN
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -42,6 +43,7 @@ class Files:
         self._controller, self._banner, self._window = controller, banner, window
         self._looked_for: Session | None = None
         self._found: list[Recoverable] = []
+        self._told: set[str] = set()  # files that could not be gone on with
         banner.wanted.connect(self.bring_back)
         banner.discarded.connect(self.discard)
 
@@ -63,14 +65,31 @@ class Files:
         chosen, _ = QFileDialog.getOpenFileName(self._window, "Open a session", "", _KIND)
         if not chosen:
             return
+        self._controller.attempt(lambda: self._go_on(chosen))
+        self._controller.changed.emit()
+
+    def take_up_read(self) -> None:
+        """Go on with session files that were dropped on the window, or opened by napari's menu.
+
+        Where a session cannot be gone on with yet, because its image is not there, this is told
+        once, and tried again with each layer that comes.
+        """
         controller = self._controller
+        read = layers_read_from(None, controller.viewer)
+        for path in dict.fromkeys(layer.metadata[SAVED_IN] for layer in read):
+            try:
+                self._go_on(path)
+            except SamHQError as error:
+                if path not in self._told:
+                    self._told.add(path)
+                    controller.say(str(error))
+            else:
+                self._told.discard(path)
+                controller.changed.emit()
 
-        def open_it() -> None:
-            options = controller.session_options()
-            controller.adopt(open_session(chosen, controller.viewer, **options))
-
-        controller.attempt(open_it)
-        controller.changed.emit()
+    def _go_on(self, path: str) -> None:
+        controller = self._controller
+        controller.adopt(open_session(path, controller.viewer, **controller.session_options()))
 
     def look(self) -> None:
         """Offer unfinished work on the present image, once for each session that is begun."""

@@ -245,7 +245,7 @@ class StatusPanel(QWidget):
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SHOW_PROGRESS_AFTER_MS)
-        self._soon.timeout.connect(lambda: self.running.setVisible(True))
+        self._soon.timeout.connect(self.running.show)  # a lambda may outlive the widget, and crash
 
     def show_status(self, status: Status, fetch: str = "") -> None:
         """Show the sentence, the progress where something runs, and a button to fetch a model."""
