@@ -96,6 +96,20 @@ def test_tab_goes_from_top_to_bottom(bare_dock, cells, qtbot):
     assert not backwards
 
 
+def test_a_section_that_is_opened_is_brought_into_sight(bare_dock, cells, qtbot):
+    dock = bare_dock(cells)
+    dock.setFixedHeight(420)
+    for name, section in dock.sections.items():
+        section.header.click()
+        qtbot.wait(20)
+        port = dock._scroll.viewport()
+        top = section.header.mapTo(port, section.header.rect().topLeft()).y()
+        assert 0 <= top < port.height(), name
+        bottom = section.mapTo(port, section.rect().bottomLeft()).y()
+        assert bottom <= port.height() or top <= 1, name  # all of it, or as much as there is room
+        section.header.click()
+
+
 def test_sections_stay_as_they_were_left(bare_dock, cells, preferences):
     dock = bare_dock(cells)
     assert not dock.sections["objects"].open

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QAbstractItemModelTester, QTest
 
+from napari_samhq.ui.objects import go_to
 from napari_samhq.ui.table import ObjectRow, ObjectsModel, ObjectsPanel
 
 ROWS = [
@@ -122,3 +124,29 @@ def test_a_thousand_rows_are_fast(panel):
     panel.table.repaint()
     panel.step(1)
     assert time.perf_counter() - start < 2.0  # 5,000 rows on a slow machine; a tenth of it here
+
+
+@pytest.mark.parametrize(
+    ("side", "zoom"),
+    [
+        pytest.param(4, 0.5, id="small-and-far"),
+        pytest.param(4, 1000.0, id="small-and-near"),
+        pytest.param(60, 0.1, id="large-and-far"),
+        pytest.param(60, 50.0, id="large-and-near"),
+    ],
+)
+def test_an_object_that_is_gone_to_is_seen_with_what_is_around_it(bare_dock, side, zoom):
+    dock = bare_dock(np.zeros((400, 400), np.uint8), scale=(0.5, 0.5))
+    viewer, session = dock.controller.viewer, dock.controller.session
+    labels = np.zeros((400, 400), np.int32)
+    labels[100 : 100 + side, 200 : 200 + side] = 3
+    session.labels.data = labels
+    viewer.scene.camera.zoom = zoom
+    go_to(viewer, session, 3)
+    camera, canvas = viewer.scene.camera, min(viewer.canvas.size)
+    assert camera.center[-2:] == pytest.approx(((99.5 + side / 2) / 2, (199.5 + side / 2) / 2))
+    part = side * 0.5 * camera.zoom / canvas  # of the canvas
+    around = canvas / camera.zoom / 0.5  # in pixels of the image
+    assert part > 0.04
+    assert around > 1.1 * side
+    assert around > 50

@@ -31,6 +31,7 @@ OBJECT_COLOR, BACKGROUND_COLOR = "#009E73", "#D55E00"
 _POLARITY, _OBJECT = "polarity", "object"
 _POSITIVE, _NEGATIVE = "object", "background"
 _SYMBOLS = {True: "disc", False: "cross"}
+_BORDER = {True: 0.15, False: 0.05}  # of the size; a cross has thin arms
 _DIM = 0.4  # how opaque the prompts of objects are that wait
 _DONE = frozenset({"added", "changed", "removed"})
 _TEXT = {"string": "{object}", "size": 9, "color": "white", "anchor": "upper_left"}
@@ -50,7 +51,7 @@ def new_points(image: Image) -> Points:
         feature_defaults=pd.DataFrame({_POLARITY: [_POSITIVE], _OBJECT: [0]}),
         face_color=OBJECT_COLOR,
         border_color="white",
-        border_width=0.15,
+        border_width=_BORDER[True],
         symbol=_SYMBOLS[True],
         size=_point_size(image),
         canvas_size_limits=(9, 15),  # as large on the screen at any zoom
@@ -236,6 +237,7 @@ class PromptLayers:
                 _set_features(self.points, {_POLARITY: polarities, _OBJECT: owners})
             if symbols != [str(symbol) for symbol in self.points.symbol]:
                 self.points.symbol = symbols
+                self.points.border_width = [_BORDER[bool(value)] for value in positive]
         self._told = self._features()
 
     def _features(self) -> tuple[list[bool], list[int]]:

@@ -66,6 +66,7 @@ class SamHQDock(QWidget):
         self.everything, self.learning = EverythingPanel(), LearningPanel()
         self.settings, self.files = SettingsPanel(), FilePanel()
         self.sections = self._make_sections()
+        self._opened = self.sections["objects"]
         self._was_docked = False
         self._lay_out()
         self._showing = Showing(self)
@@ -75,6 +76,7 @@ class SamHQDock(QWidget):
         self._counting = self._timer(_COUNT_AGAIN_MS, self._showing.objects)
         self._looking = self._timer(0, self.storage.look)
         self._taking_up = self._timer(0, self.storage.take_up_read)
+        self._scrolling = self._timer(0, self._bring_into_sight)
         self._rebinding = self._timer(_REBIND_MS, self._bind_keys)
         self._connect_panels()
         self._connect_controller()
@@ -136,6 +138,7 @@ class SamHQDock(QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setWidget(inside)
+        self._scroll = scroll
         outside = flat(QVBoxLayout(self))
         outside.addWidget(scroll, 1)
         line = QFrame()
@@ -218,6 +221,14 @@ class SamHQDock(QWidget):
     def _remember_section(self, name: str, is_open: bool) -> None:
         self.controller.preferences.put("dock", f"{name}_open", is_open)
         self._show()
+        if is_open:
+            self._opened = self.sections[name]
+            self._scrolling.start()  # not at once: it has its size only after this event
+
+    def _bring_into_sight(self) -> None:
+        """Scroll to the section that was just opened: to all of it, else to its beginning."""
+        self._scroll.ensureWidgetVisible(self._opened, 0, 0)
+        self._scroll.ensureWidgetVisible(self._opened.header, 0, 0)
 
     def _bind_keys(self) -> None:
         preferences = self.controller.preferences

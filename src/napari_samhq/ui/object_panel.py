@@ -154,6 +154,7 @@ class ObjectPanel(QWidget):
         super().__init__()
         self.swatch, self.title = QLabel(), QLabel()
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.title.setWordWrap(True)
         self.candidates, self.outline = CandidatePanel(), OutlinePanel()
         self.buttons: dict[str, QPushButton] = {}
         self._texts: dict[str, str] = {}

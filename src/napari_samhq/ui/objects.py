@@ -24,7 +24,7 @@ __all__ = ["go_to", "labels_of", "object_rows", "pixel_area", "targets_of"]
 
 # Parts of the canvas: between these the zoom stays as it is, otherwise an object takes this much.
 _LEAST_ON_CANVAS, _ON_CANVAS, _MOST_ON_CANVAS = 0.04, 0.3, 0.9
-_LEAST_SHOWN_PX = 24  # across an object, as if it were no smaller: its surroundings tell what it is
+_LEAST_SHOWN_PX = 24  # smaller objects are shown as if they were this wide, with more around them
 
 
 def labels_of(viewer: ViewerModel, session: Session | None) -> list[Labels]:
@@ -102,13 +102,13 @@ def go_to(viewer: ViewerModel, session: Session, label_id: int) -> None:
         rows, cols = ledger.bound.pixels(plane, label_id).region
     if rows.stop > rows.start:
         corners = np.array([(row, col) for row in _ends(rows) for col in _ends(cols)])
-        _look_at(viewer, _in_world(viewer, image, plane.lift(corners)))
+        seen = _in_world(viewer, image, plane.lift(corners))
+        pixels = max(rows.stop - rows.start, cols.stop - cols.start)
+        _look_at(viewer, seen, wider=max(1.0, _LEAST_SHOWN_PX / pixels))
 
 
-def _ends(part: slice) -> tuple[float, float]:
-    middle = (part.start + part.stop - 1) / 2
-    half = max(part.stop - part.start - 1, _LEAST_SHOWN_PX) / 2
-    return middle - half, middle + half
+def _ends(part: slice) -> tuple[int, int]:
+    return part.start, part.stop - 1
 
 
 def _in_world(
@@ -125,7 +125,7 @@ def _in_world(
     return full
 
 
-def _look_at(viewer: ViewerModel, corners: NDArray[np.float64]) -> None:
+def _look_at(viewer: ViewerModel, corners: NDArray[np.float64], wider: float) -> None:
     displayed, camera = list(viewer.dims.displayed), viewer.scene.camera
     shown = corners[:, displayed]
     low, high = shown.min(axis=0), shown.max(axis=0)
@@ -134,4 +134,4 @@ def _look_at(viewer: ViewerModel, corners: NDArray[np.float64]) -> None:
     camera.center = tuple(center)
     size, canvas = max(float((high - low).max()), 1e-12), float(min(viewer.canvas.size))
     if not _LEAST_ON_CANVAS < size * camera.zoom / canvas < _MOST_ON_CANVAS:
-        camera.zoom = _ON_CANVAS * canvas / size
+        camera.zoom = _ON_CANVAS * canvas / (size * wider)
