@@ -37,7 +37,7 @@ def pictures(draw):
     for key in draw(st.lists(st.integers(1, 4), max_size=3, unique=True)):
         row, col = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
         size = draw(st.integers(1, height - row)), draw(st.integers(1, width - col))
-        values = np.full(size, key, dtype=np.uint16)
+        values = np.full(size, key, dtype=np.uint8)
         values[0, 0] = 0
         patches[key] = Patch((row, col), values)
     return plane, patches
@@ -67,7 +67,7 @@ def test_changing_a_picture_moves_nothing():
     sheet = Sheet(image, "sheet")
     viewer.add_layer(sheet.layer)
     plane = Plane((1, 2), (0,))
-    values = np.ones((3, 4), dtype=np.uint16)
+    values = np.ones((3, 4), dtype=np.uint8)
     sheet.show(plane, {1: Patch((5, 6), values)})
     told: list[str] = []
     for emitter in (sheet.layer.events, viewer.dims.events):
@@ -87,7 +87,7 @@ def test_what_is_drawn_is_what_was_put():
     sheet = Sheet(viewer.add_image(np.zeros((40, 60))), "sheet")
     viewer.add_layer(sheet.layer)
     for start in [(3, 4), (30, 50)]:
-        sheet.show(Plane((0, 1)), {1: Patch(start, np.ones((2, 2), dtype=np.uint16))})
+        sheet.show(Plane((0, 1)), {1: Patch(start, np.ones((2, 2), dtype=np.uint8))})
         drawn = sheet.layer._slice.image.raw  # what napari hands to the canvas
         assert np.argwhere(drawn).min(axis=0).tolist() == list(start)
         assert np.count_nonzero(drawn) == 4
@@ -96,8 +96,8 @@ def test_what_is_drawn_is_what_was_put():
 def test_a_small_picture_on_a_huge_plane_takes_little_memory():
     image = Image(np.broadcast_to(np.uint8(0), (100_000, 100_000)), contrast_limits=(0, 1))
     sheet = Sheet(image, "sheet")
-    sheet.show(Plane((0, 1)), {1: Patch((99_990, 5), np.ones((10, 10), dtype=np.uint16))})
-    assert sheet.layer.data.nbytes == 2 * 1024**2
+    sheet.show(Plane((0, 1)), {1: Patch((99_990, 5), np.ones((10, 10), dtype=np.uint8))})
+    assert sheet.layer.data.nbytes == 1024**2
     last = image.world_to_data(sheet.layer.data_to_world((1023, 0)))
     assert tuple(last) == (99_999, 0)
 
@@ -105,12 +105,12 @@ def test_a_small_picture_on_a_huge_plane_takes_little_memory():
 def test_the_sheet_follows_an_image_that_is_moved_or_gets_other_data():
     image = Image(np.zeros((40, 60)))
     sheet = Sheet(image, "sheet")
-    patches = {1: Patch((38, 58), np.ones((2, 2), dtype=np.uint16))}
+    patches = {1: Patch((38, 58), np.ones((2, 2), dtype=np.uint8))}
     sheet.show(Plane((0, 1)), patches)
     image.translate = sheet.layer.translate = (100, 200)
     sheet.show(Plane((0, 1)), patches)
     assert seen(sheet, image, Plane((0, 1)))[39, 59] == 1
     image.data = np.zeros((10, 10))
-    sheet.show(Plane((0, 1)), {1: Patch((8, 8), np.ones((2, 2), dtype=np.uint16))})
+    sheet.show(Plane((0, 1)), {1: Patch((8, 8), np.ones((2, 2), dtype=np.uint8))})
     assert seen(sheet, image, Plane((0, 1)))[9, 9] == 1
     assert sheet.layer.data.shape == (10, 10)

@@ -22,6 +22,7 @@ __all__ = ["Outline", "Preview"]
 _LINE_PX = 2
 _SMALL_PX = 24  # across; of a smaller object a thick line would hide half
 _HALO, _ADDED, _TAKEN, _FIRST_COLOR = 1, 2, 3, 4
+_MOST_COLORS = 255 - _FIRST_COLOR + 1
 _OPACITY, _OPACITY_WHILE_WAITING, _OPACITY_OF_OTHERS = 1.0, 0.45, 0.6
 # Sky blue and orange of Okabe and Ito, which differ from both kinds of points.
 _ADDED_COLOR, _TAKEN_COLOR = (0.337, 0.706, 0.914, 0.6), (0.902, 0.624, 0.0, 0.6)
@@ -100,13 +101,14 @@ class Preview:
         patches: dict[Hashable, Patch] = {}
         for mask, value in filled:
             if mask in near:
-                pixels = mask.array().astype(np.uint16) * value
+                pixels = mask.array().astype(np.uint8) * np.uint8(value)
                 patches[mask, value] = Patch((mask.top, mask.left), pixels)
+        lines = [one for one in lines if one.mask in near]
+        self._learn([_color_of(one) for one in lines])
         for one in lines:
-            if one.mask in near:
-                value = self._value(one)
-                key = (one.mask, one.active, value)
-                patches[key] = self._patches.get(key) or _line(one.mask, one.active, value)
+            value = self._colors.get(_color_of(one), _FIRST_COLOR)
+            key = (one.mask, one.active, value)
+            patches[key] = self._patches.get(key) or _line(one.mask, one.active, value)
         self._patches, self._plane = patches, plane
         self._sheet.show(plane, patches)
         opacity = _OPACITY_WHILE_WAITING if waiting else _OPACITY
@@ -119,19 +121,27 @@ class Preview:
             self._patches = {}
             self._sheet.show(self._plane, {})
 
-    def _value(self, outline: Outline) -> int:
+    def _learn(self, colors: Sequence[tuple[float, ...]]) -> None:
         """Give each colour a value of its own; the same few come back, so this seldom costs."""
         from napari.utils.colormaps import DirectLabelColormap
 
-        alpha = outline.color[3] * (1.0 if outline.active else _OPACITY_OF_OTHERS)
-        color = (*outline.color[:3], alpha)
-        if color not in self._colors:
+        new = [color for color in dict.fromkeys(colors) if color not in self._colors]
+        if not new:
+            return
+        if len(self._colors) + len(new) > _MOST_COLORS:  # begin anew, with those that are needed
+            self._colors, self._patches = {}, {}
+            new = list(dict.fromkeys(reversed(colors)))[:_MOST_COLORS]
+        for color in new:
             self._colors[color] = _FIRST_COLOR + len(self._colors)
-            by_value: dict[int | None, Any] = {None: "transparent", _HALO: "white"}
-            by_value |= {_ADDED: _ADDED_COLOR, _TAKEN: _TAKEN_COLOR}
-            by_value |= {value: np.asarray(color) for color, value in self._colors.items()}
-            self.layer.colormap = DirectLabelColormap(color_dict=by_value)
-        return self._colors[color]
+        by_value: dict[int | None, Any] = {None: "transparent", _HALO: "white"}
+        by_value |= {_ADDED: _ADDED_COLOR, _TAKEN: _TAKEN_COLOR}
+        by_value |= {value: np.asarray(color) for color, value in self._colors.items()}
+        self.layer.colormap = DirectLabelColormap(color_dict=by_value)
+
+
+def _color_of(outline: Outline) -> tuple[float, ...]:
+    alpha = outline.color[3] * (1.0 if outline.active else _OPACITY_OF_OTHERS)
+    return (*outline.color[:3], alpha)
 
 
 def _near(masks: Sequence[CroppedMask]) -> set[CroppedMask]:
@@ -164,4 +174,4 @@ def _line(mask: CroppedMask, active: bool, value: int) -> Patch:
         line = np.where(first, value * ~inner, _HALO * within)
     else:
         line = np.where(within & ~first, value, 0)
-    return Patch((mask.top, mask.left), line[1:-1, 1:-1].astype(np.uint16))
+    return Patch((mask.top, mask.left), line[1:-1, 1:-1].astype(np.uint8))

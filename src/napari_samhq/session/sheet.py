@@ -30,12 +30,12 @@ class Patch:
     ----------
     start_rc : tuple of two ints
         Row and column of its first pixel in the plane.
-    values : ndarray of shape (h, w), uint16
+    values : ndarray of shape (h, w), uint8
         Its pixels; 0 is transparent.
     """
 
     start_rc: tuple[int, int]
-    values: NDArray[np.uint16]
+    values: NDArray[np.uint8]
 
     @property
     def stop_rc(self) -> tuple[int, int]:
@@ -49,7 +49,8 @@ class Sheet:
 
     Whenever a layer gets other data or moves, napari works out the extent of all layers and every
     slider anew, some 20 ms each time. So here the data stay, and pixels are changed within them;
-    only on planes of more than 4 megapixels, and there rarely, the covered part is moved.
+    only on planes of more than 4 megapixels, and there rarely, the covered part is moved. Bytes do
+    for the few values there are: napari looks up the colour of each value that the type can have.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ class Sheet:
         from napari.layers import Labels
 
         self._image = image
-        self._pixels: NDArray[np.uint16] = np.zeros((1, 1), dtype=np.uint16)  # a view of the data
+        self._pixels: NDArray[np.uint8] = np.zeros((1, 1), dtype=np.uint8)  # a view of the data
         self._plane = Plane((image.ndim - 2, image.ndim - 1), (0,) * (image.ndim - 2))
         self._start_rc = (0, 0)
         self._shown: dict[Hashable, Patch] = {}
@@ -99,7 +100,7 @@ class Sheet:
         self._shown = wanted
         self.layer.refresh(extent=False, thumbnail=False, highlight=False)
 
-    def _part(self, patch: Patch) -> NDArray[np.uint16]:
+    def _part(self, patch: Patch) -> NDArray[np.uint8]:
         rows, cols = (
             slice(start - origin, stop - origin)
             for start, stop, origin in zip(
@@ -117,7 +118,7 @@ class Sheet:
         if not stays:
             start, stop = _covered(low, high, plane_shape)
             self._start_rc = (int(start[0]), int(start[1]))
-            self._pixels = np.zeros(stop - start, dtype=np.uint16)
+            self._pixels = np.zeros(stop - start, dtype=np.uint8)
             self._shown = {}
         self._plane = plane
         self._place(stays)
@@ -141,7 +142,7 @@ class Sheet:
         if moves:
             # Data of the new shape at the old place, or the other way round, would for a moment
             # enlarge the extent of all layers, and the sliders with it: shrink, move, then fill.
-            self.layer.data = np.zeros((1,) * self._plane.ndim, dtype=np.uint16)
+            self.layer.data = np.zeros((1,) * self._plane.ndim, dtype=np.uint8)
             self.layer.translate = translate
         self.layer.data = self._pixels.reshape(shape)
 
