@@ -230,7 +230,7 @@ def banner(photographer: Photographer) -> None:
     """Show the offer to bring unfinished work back."""
     now = datetime.now().astimezone()
     then = (now - timedelta(days=1)).replace(hour=17, minute=3)
-    found = Recoverable(Path(), "nuclei", "", then.timestamp(), 12, 1, closed=False)
+    found = Recoverable(Path(), "nuclei", "", (), then.timestamp(), 12, 1, closed=False)
     photographer.dock.recovery.offer(offer_of(found, now))
     photographer.shoot("recovery")
     photographer.dock.recovery.offer("")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from journals import RandomWork
 from napari_samhq.errors import FileError, SamHQWarning
 from napari_samhq.io import recovery
 from napari_samhq.io.recovery import RecoveryFile, read_recovery, recoverable_files
+from napari_samhq.io.recovery_folder import lock_path
 from napari_samhq.io.session_document import to_document
 from recovery_writer import digest, snapshot_of
 
@@ -165,7 +167,7 @@ def test_the_last_three_closed_sessions_are_kept(tmp_path):
         work = new_work(seed)
         file = begin(work, tmp_path)
         file.path = tmp_path / f"2026010{seed}-000000-x.recovery"
-        file._lock = recovery.FileLock(recovery._lock_path(file.path), blocking=False)
+        file._lock = FileLock(lock_path(file.path), blocking=False)
         do(work, file, 12)
         file.close(keep=True)
     names = sorted(path.name for path in tmp_path.glob("*.recovery"))
@@ -255,3 +257,17 @@ def test_a_limit_on_file_size_does_not_stop_the_work(tmp_path, what):
     assert told.stdout.split() == ["1", "True"], told.stderr
     (found,) = recoverable_files(tmp_path)
     assert json.loads(found.path.read_bytes().splitlines()[0])["session"]
+
+
+def test_files_without_the_word_are_not_read(tmp_path):
+    work = new_work()
+    file = begin(work, tmp_path)
+    do(work, file, 3)
+    file._let_go()
+    (found,) = recoverable_files(tmp_path)
+    assert found.shape == snapshot_of(work).image.shape
+    with file.path.open("ab") as stream:
+        stream.write(b"what would be told as damage\n")
+    assert recoverable_files(tmp_path, {"another"}) == []
+    with pytest.warns(SamHQWarning, match="is lost"):
+        assert recoverable_files(tmp_path, {"another", found.image}) != []

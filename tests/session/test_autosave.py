@@ -59,8 +59,32 @@ def test_work_on_another_image_is_not_offered(image, annotate, folder):
     session = annotate(new_viewer(image), autosave=True)
     work(session)
     cut_off(session)
-    assert recoverable(new_viewer(255 - image).layers[0]) == []
+    other = new_viewer(255 - image).layers[0]
+    other.name = "another"
+    assert recoverable(other) == []
+    assert recoverable(new_viewer(image[:40]).layers[0]) == []
     assert len(recoverable()) == 1
+
+
+def test_work_is_offered_though_the_image_was_changed_since(image, annotate, folder):
+    session = annotate(new_viewer(image), autosave=True)
+    work(session)
+    cut_off(session)
+    viewer = new_viewer(255 - image)
+    (found,) = recoverable(viewer.layers[0])
+    assert found.other_pixels
+    assert not recoverable(new_viewer(image).layers[0])[0].other_pixels
+    again = annotate(viewer)
+    recover(again, found)
+    np.testing.assert_array_equal(again.labels.data, session.labels.data)
+    again.predict()  # what is not finished is asked for anew, of the pixels that are there now
+    found.discard()
+    # What was closed on purpose is offered for just these pixels: many images have the same name.
+    session = annotate(new_viewer(image), autosave=True)
+    work(session)
+    session.close()
+    assert [one.closed for one in recoverable(new_viewer(255 - image).layers[0])] == []
+    assert [one.closed for one in recoverable(new_viewer(image).layers[0])] == [True]
 
 
 def test_nothing_stays_of_a_session_that_was_saved(image, annotate, folder, tmp_path):

@@ -14,7 +14,7 @@ from napari_samhq.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_target", "explained", "replacing"]
+__all__ = ["check_target", "explained", "replacing", "sync_folder"]
 
 
 @contextmanager
@@ -121,6 +121,7 @@ def replacing(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
                 _replace_folder(temporary, path, aside=folder / f"old-{path.name}")
             else:
                 os.replace(temporary, path)
+            sync_folder(path.parent)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -136,3 +137,19 @@ def _replace_folder(new: Path, path: Path, aside: Path) -> None:
     except OSError:
         aside.rename(path)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk before going on, so that a power cut takes none.
+
+    Only POSIX systems have a way to ask for it, and not for every kind of disk.
+    """
+    if os.name != "posix":
+        return
+    stream = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(stream)
+    except OSError:
+        return  # some network disks know no such thing, and do it by themselves or not at all
+    finally:
+        os.close(stream)

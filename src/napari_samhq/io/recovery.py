@@ -19,16 +19,25 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from filelock import FileLock
 
 from napari_samhq.errors import FileError, SamHQWarning
-from napari_samhq.io.atomic import explained
+from napari_samhq.io.atomic import explained, sync_folder
 from napari_samhq.io.fields import Fields
 from napari_samhq.io.journal_reader import JournalReader
 from napari_samhq.io.journal_writer import JournalWriter
 from napari_samhq.io.json_files import parse_json
 from napari_samhq.io.pixel_reader import PixelReader
+from napari_samhq.io.recovery_folder import (
+    SUFFIX,
+    VARIABLE,
+    in_use,
+    lock_path,
+    recovery_folder,
+    remove,
+    sweep,
+)
 from napari_samhq.io.session_document import from_document, standing_of, to_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from napari_samhq.core.journal import Event
     from napari_samhq.io.session_document import SavedSession
@@ -45,25 +54,8 @@ __all__ = [
 #: What happened to an event of the journal.
 Stepped: TypeAlias = Literal["append", "undo", "redo"]
 
-VARIABLE = "NAPARI_SAMHQ_STATE"
-_SUFFIX = ".recovery"
-_KEPT_CLOSED, _KEPT = 3, 20
 _LARGEST_BYTES = 2**32
 _PATIENCE_S = 30.0  # between attempts to write to a disk that was full
-
-
-def recovery_folder() -> Path:
-    """Return the folder for unfinished work, which need not exist yet.
-
-    ``$NAPARI_SAMHQ_STATE`` where it is set, else the user's folder for such files as the operating
-    system names it.
-    """
-    chosen = os.environ.get(VARIABLE, "").strip()
-    if chosen:
-        return Path(chosen).expanduser() / "sessions"
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("napari-samhq", appauthor=False)) / "sessions"
 
 
 class RecoveryFile:
@@ -88,10 +80,10 @@ class RecoveryFile:
     def __init__(self, snapshot: Callable[[], SavedSession], folder: Path | None = None) -> None:
         # The name is this session's own, so two programs never write to one file.
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        name = f"{stamp}-{uuid.uuid4().hex[:12]}{_SUFFIX}"
+        name = f"{stamp}-{uuid.uuid4().hex[:12]}{SUFFIX}"
         self.path = (folder or recovery_folder()) / name
         self._snapshot = snapshot
-        self._lock = FileLock(_lock_path(self.path), blocking=False)
+        self._lock = FileLock(lock_path(self.path), blocking=False)
         self._stream: int | None = None
         self._length = 0
         self._writer = JournalWriter()
@@ -141,9 +133,9 @@ class RecoveryFile:
             self._attempt(lambda: self._write({"closed": True}, wait=False))
         self._let_go()
         if keep:
-            _sweep(self.path.parent)
+            sweep(self.path.parent)
         else:
-            _remove(self.path)
+            remove(self.path)
 
     def _write_all(self) -> None:
         saved = self._snapshot()
@@ -152,6 +144,7 @@ class RecoveryFile:
             self._lock.acquire()
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
             self._stream = os.open(self.path, flags, mode=0o600)
+            sync_folder(self.path.parent)  # the file has a name there, whatever happens
             self._length = os.fstat(self._stream).st_size
             if self._length:  # a line that could not be finished may be at the end
                 self._length += os.write(self._stream, b"\n")
@@ -303,37 +296,53 @@ class Recoverable:
         Name of the image.
     digest : str
         Which image it was, see :func:`~napari_samhq.core.identity.content_digest`.
+    shape : tuple of int
+        Shape of the image's data.
     time : float
         When the last step was made, in seconds since 1970.
     objects, unfinished : int
         How many objects there are, and how many that were not accepted yet.
     closed : bool
         Whether the session was closed without being saved, rather than cut off.
+    other_pixels : bool
+        Whether the image that was asked for has other pixels now.
     """
 
     path: Path
     image: str
     digest: str
+    shape: tuple[int, ...]
     time: float
     objects: int
     unfinished: int
     closed: bool
+    other_pixels: bool = False
 
     def discard(self) -> None:
         """Delete it for good."""
-        _remove(self.path)
+        remove(self.path)
 
 
-def recoverable_files(folder: Path | None = None) -> list[Recoverable]:
+def recoverable_files(
+    folder: Path | None = None, words: Collection[str] | None = None
+) -> list[Recoverable]:
     """List the work that can be brought back, the latest first.
 
     Files of sessions that still run, here or in another program, are left out. So are damaged
     ones, with a warning.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where to look; :func:`recovery_folder` when left out.
+    words : collection of str, optional
+        Only files that begin with a session in which one of these occurs, such as the digest of
+        its image. Others are not read any further.
     """
     folder = folder or recovery_folder()
     found = []
-    for path in sorted(folder.glob(f"*{_SUFFIX}")) if folder.is_dir() else []:
-        if _in_use(path):
+    for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []:
+        if in_use(path) or not _begins_with(path, words):
             continue
         try:
             saved, closed = _read(path)
@@ -345,46 +354,32 @@ def recoverable_files(folder: Path | None = None) -> list[Recoverable]:
         if saved.objects or unfinished:
             image, objects = saved.image, len(saved.objects)
             found.append(
-                Recoverable(path, image.name, image.digest, modified, objects, unfinished, closed)
+                Recoverable(
+                    path,
+                    image.name,
+                    image.digest,
+                    image.shape,
+                    modified,
+                    objects,
+                    unfinished,
+                    closed,
+                )
             )
     return sorted(found, key=lambda one: -one.time)
+
+
+def _begins_with(path: Path, words: Collection[str] | None) -> bool:
+    if words is None:
+        return True
+    try:
+        with path.open("rb") as stream:
+            first = stream.readline(_LARGEST_BYTES)
+    except OSError:
+        return True  # whoever reads all of it tells why that does not work
+    return any(json.dumps(word).encode() in first for word in words)
 
 
 def _changes_labels(event: Event) -> bool:
     from napari_samhq.core.sparse_labels import edits_of
 
     return bool(edits_of(event))
-
-
-def _lock_path(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
-
-
-def _in_use(path: Path) -> bool:
-    """Whether a session that runs writes to a file."""
-    lock = FileLock(_lock_path(path), blocking=False)
-    try:
-        with lock:
-            return False
-    except (OSError, NotImplementedError):  # locked; or where nothing could be brought back from
-        return True
-
-
-def _remove(path: Path) -> None:
-    for one in (path, _lock_path(path)):
-        one.unlink(missing_ok=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Keep the last files only: three of closed sessions, and a few of others."""
-    paths = sorted(folder.glob(f"*{_SUFFIX}"), reverse=True)  # their names begin with the time
-    closed = [path for path in paths if _ends_closed(path)]
-    for path in {*closed[_KEPT_CLOSED:], *paths[_KEPT:]}:
-        if not _in_use(path):
-            _remove(path)
-
-
-def _ends_closed(path: Path) -> bool:
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - 20))
-        return stream.read().endswith(b'{"closed":true}\n')

@@ -95,15 +95,23 @@ def recoverable(image: Image | None = None, folder: Path | None = None) -> list[
     Parameters
     ----------
     image : napari.layers.Image, optional
-        Only work on the image that this layer shows.
+        Only work on the image that this layer shows; after it, work that was cut off on an image of
+        the same name and shape, of which the pixels may have been changed since.
     folder : Path, optional
         Where to look; the user's folder for such files when left out.
     """
-    found = recoverable_files(folder)
-    if image is None or not found:
-        return found
-    digest = content_digest(image.data[0] if image.multiscale else image.data)
-    return [one for one in found if one.digest == digest]
+    if image is None:
+        return recoverable_files(folder)
+    data = image.data[0] if image.multiscale else image.data
+    digest, shape = content_digest(data), tuple(int(length) for length in data.shape)
+    found = recoverable_files(folder, {digest, image.name})
+    same = [one for one in found if one.digest == digest]
+    changed = [
+        replace(one, other_pixels=True)
+        for one in found
+        if one.digest != digest and (one.image, one.shape) == (image.name, shape) and not one.closed
+    ]
+    return same + changed
 
 
 def recover(session: Session, found: Recoverable) -> None:

@@ -133,7 +133,7 @@ def offer_of(found: Recoverable, now: datetime) -> str:
     >>> from datetime import timezone
     >>> from pathlib import Path
     >>> from napari_samhq.session.autosave import Recoverable
-    >>> found = Recoverable(Path("a"), "nuclei", "", 61380.0, 12, 1, closed=False)
+    >>> found = Recoverable(Path("a"), "nuclei", "", (9, 9), 61380.0, 12, 1, closed=False)
     >>> offer_of(found, datetime(1970, 1, 2, 9, 0, tzinfo=timezone.utc))
     'Unfinished work of yesterday 17:03 on nuclei: 12 objects, and 1 not accepted yet.'
     """
@@ -143,4 +143,5 @@ def offer_of(found: Recoverable, now: datetime) -> str:
     counts = f"{found.objects} object{'' if found.objects == 1 else 's'}"
     if found.unfinished:
         counts += f", and {found.unfinished} not accepted yet"
-    return f"Unfinished work of {day} {then:%H:%M} on {found.image}: {counts}."
+    image = f"{found.image}, which had other pixels" if found.other_pixels else found.image
+    return f"Unfinished work of {day} {then:%H:%M} on {image}: {counts}."
