@@ -18,8 +18,8 @@ from napari_samhq.session import editable_copy, large_labels
 from napari_samhq.session import labels as labels_module
 from napari_samhq.session.labels import new_labels
 from napari_samhq.session.large_layer import LargeLabels
+from napari_samhq.session.opening import open_session
 from napari_samhq.session.plane import visible_region
-from napari_samhq.session.saving import open_session
 from session_work import states, work
 
 SHAPE = (48, 64)
