@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_samhq.errors import Cancelled, ImageError
+from napari_samhq.errors import Cancelled, ImageError, LayerError
 from napari_samhq.session import State
 from napari_samhq.session.engine import Engine, ModelSource
 
@@ -128,6 +128,43 @@ def test_other_data_while_the_model_works(live, held, predictor, data):
     assert all(candidate.mask.shape == data.shape for candidate in live.candidates)
     looked_at = [image for call, image in predictor.calls if call == "embed"]
     assert all(image.shape == data.shape for image in looked_at[-1:])
+
+
+@pytest.mark.parametrize("what", [pytest.param("values", id="FM-22-values")])
+def test_other_pixels_of_the_same_form_while_the_model_works(live, held, predictor, what):
+    live.points.add([20, 30])
+    old, held.jobs = held.jobs, []
+    results = [(job, job.work(job.progress)) for job in old]  # on the pixels of before
+    live.image.data = 255 - np.asarray(live.image.data)
+    asked = len(predictor.calls)
+    for job, result in results:
+        job.done(result)
+    assert live.candidates == ()  # an answer about other pixels is none
+    assert not live.desk.preview.layer.data.any()
+    held.work()
+    assert live.candidates
+    (looked_at,) = (pixels for call, pixels in predictor.calls[asked:] if call == "embed")
+    np.testing.assert_array_equal(looked_at, live.image.data)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param((48, 64), id="FM-22-labels"), pytest.param((24, 32), id="FM-22-labels-shape")],
+)
+def test_other_labels_while_the_model_works(live, held, shape):
+    live.points.add([40, 50])
+    other = np.zeros(shape, np.int32)
+    other[0, 0] = 7
+    live.labels.data = other
+    held.work()
+    if shape == (48, 64):
+        assert live.commit() == 1  # what it was called since its first point
+        assert (other[40, 50], other[0, 0]) == (1, 7)
+        assert live.undo()
+    else:
+        with pytest.raises(LayerError, match="other data"):
+            live.commit()
+    assert np.count_nonzero(other) == 1
 
 
 def test_moving_to_another_plane_prepares_it(annotate, held, predictor):

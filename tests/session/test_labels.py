@@ -243,6 +243,7 @@ def test_layers_that_cannot_be_written_to_are_refused_and_can_be_copied(make, wo
     assert (copy.data[:3, :3] == 64 * 96).all()
 
 
-def test_zarr_will_do():
-    layer = Labels(zarr_array(np.zeros((64, 96), dtype=np.uint16)))
+@pytest.mark.parametrize("chunks", [pytest.param((5, 6), id="FM-43-zarr")])
+def test_zarr_will_do(chunks):
+    layer = Labels(zarr_array(np.zeros((64, 96), dtype=np.uint16), chunks))
     check_labels(layer, Image(np.zeros((64, 96))))

@@ -523,6 +523,37 @@ def test_names_mean_nothing(viewer, session, what):
     assert session.labels.data.any()
 
 
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, id=f"FM-21-swapped-{k}") for k in ("names", "places")]
+)
+def test_layers_that_swap_their_names_or_places_stay_what_they_are(
+    viewer, session, predictor, kind
+):
+    image, labels = session.image, session.labels
+    other = viewer.add_image(np.zeros((48, 64), np.uint8), name="other")
+    theirs = viewer.add_labels(np.zeros((48, 64), np.int32), name="theirs")
+    session.add_points([[20, 30]])
+    if kind == "names":
+        image.name, labels.name = "x", "y"
+        other.name, theirs.name = "cells", "cells objects"
+    else:
+        for one, another in ((image, other), (labels, theirs)):
+            here, there = viewer.layers.index(one), viewer.layers.index(another)
+            viewer.layers.move(here, there)
+            viewer.layers.move(viewer.layers.index(another), here)
+    session.commit()
+    assert (labels.data[20, 30], theirs.data.any()) == (1, False)
+    session.add_points([[40, 50]])
+    viewer.layers.remove(other)  # with the name that the image had
+    viewer.layers.remove(theirs)
+    session.commit()
+    assert labels.data[40, 50] == 2
+    (looked_at,) = {pixels.tobytes() for call, pixels in predictor.calls if call == "embed"}
+    assert looked_at == np.asarray(image.data).tobytes()
+    session.undo()
+    assert labels.data[40, 50] == 0
+
+
 def test_annotate_finds_the_image_by_layer_by_name_or_by_itself(viewer):
     for image in (viewer.layers["cells"], "cells", None):
         session = annotate(viewer, image)

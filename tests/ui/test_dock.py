@@ -190,10 +190,11 @@ def test_a_layer_removed_while_the_model_works(open_dock, cells, predictor, remo
         assert user.session.labels.unique_id != labels.unique_id
 
 
-def test_fetching_a_model_asks_first_shows_progress_and_can_be_cancelled(open_dock, cells):
+@pytest.mark.parametrize("model", [pytest.param("vit_b", id="FM-28-fetching")])
+def test_fetching_a_model_asks_first_shows_progress_and_can_be_cancelled(open_dock, cells, model):
     user = open_dock(cells)
     status, models = user.dock.status, user.dock.source.models
-    assert models.itemText(1).startswith("vit_b – 380 MB to fetch: ")
+    assert models.itemText(1).startswith(f"{model} – 380 MB to fetch: ")
     models.activated.emit(1)
     assert status.fetch.text() == "Fetch vit_b (380 MB)"
     user.click(40, 50)

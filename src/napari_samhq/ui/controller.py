@@ -247,7 +247,6 @@ class Controller:
         for event, callback in self._connections:
             event.disconnect(callback)
         self._connections.clear()
-        self._ahead.close()
         self.preferences.close()
         self.runner.close()
         for session, clicks in self._sessions.values():
@@ -256,6 +255,7 @@ class Controller:
             session.close()
         self._sessions.clear()
         self.session = None
+        self._ahead.close()
         leave(self.workshop)
 
     # ---------------------------------------------------------------------------------- underneath

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["SamHQDock"]
 
 _COUNT_AGAIN_MS = 150  # areas are counted once a row of changes is over
+_SIZED_MS = 60  # until a section that was opened has its size
 _REBIND_MS = 600  # somebody may still be writing the keys
 
 
@@ -76,7 +77,7 @@ class SamHQDock(QWidget):
         self._counting = self._timer(_COUNT_AGAIN_MS, self._showing.objects)
         self._looking = self._timer(0, self.storage.look)
         self._taking_up = self._timer(0, self.storage.take_up_read)
-        self._scrolling = self._timer(0, self._bring_into_sight)
+        self._scrolling = self._timer(_SIZED_MS, self._bring_into_sight)
         self._rebinding = self._timer(_REBIND_MS, self._bind_keys)
         self._connect_panels()
         self._connect_controller()
@@ -223,7 +224,7 @@ class SamHQDock(QWidget):
         self._show()
         if is_open:
             self._opened = self.sections[name]
-            self._scrolling.start()  # not at once: it has its size only after this event
+            self._scrolling.start()
 
     def _bring_into_sight(self) -> None:
         """Scroll to the section that was just opened: to all of it, else to its beginning."""

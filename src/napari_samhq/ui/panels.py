@@ -5,6 +5,7 @@ No widget here knows a session; :mod:`napari_samhq.ui.dock` stands between.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from qtpy.QtWidgets import (
 from napari_samhq.session.binding import BACKGROUND_COLOR, OBJECT_COLOR
 from napari_samhq.ui.icons import cross_icon, disc_icon
 from napari_samhq.ui.parts import COLON, Combo, WrapRow, action_button, choice, explain, flat
+from napari_samhq.ui.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -242,6 +244,7 @@ class StatusPanel(QWidget):
         self.fetch.clicked.connect(lambda: self.fetch_wanted.emit())
         self.cancel.clicked.connect(lambda: self.cancel_wanted.emit())
         # A bar that flashes with each click would only be in the way.
+        self._left = TimeLeft()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_SHOW_PROGRESS_AFTER_MS)
@@ -259,9 +262,11 @@ class StatusPanel(QWidget):
         if status.total > 0:
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * min(status.done / status.total, 1.0)))
+            words = self._left.words(status.done, status.total, time.monotonic())
+            self.bar.setFormat(f"%p %, {words}" if words else "%p %")
             megabytes = status.total >= 1e6  # of a download; objects are counted one by one
             of = f"{status.total / 1e6:.0f} MB" if megabytes else f"{status.total:.0f}"
-            self.bar.setFormat(f"%p %  of {of}")
+            self.bar.setToolTip(f"Of {of}.")
         else:
             self.bar.setRange(0, 0)
         if not self.running.isVisible() and not self._soon.isActive():
