@@ -50,6 +50,8 @@ def test_a_file_dropped_on_its_image_is_gone_on_with(bare_dock, cells, saved, qt
     drop(dock.controller.viewer, path)
     qtbot.waitUntil(lambda: dock.controller.session.path == path)
     assert same(dock, session)
+    back = "All of cells.samhq.json is back."
+    qtbot.waitUntil(lambda: back in dock.status.sentence.text())
     assert sorted(names(dock)) == sorted(
         ["image 0", *(f"image 0 {what}" for what in ("objects", "preview", "boxes", "points"))]
     )

@@ -89,6 +89,7 @@ def test_from_an_image_to_a_saved_session(open_dock, cells, tmp_path, monkeypatc
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     user.key(Qt.Key.Key_S, CTRL | SHIFT)
     assert path.exists()
+    assert user.sentence.endswith("Saved in cells.samhq.json.")
     labels = np.asarray(user.session.labels.data).copy()
     later = open_dock(cells)
     later.dock.files.open.click()

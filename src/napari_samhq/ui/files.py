@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog
@@ -57,7 +58,12 @@ class Files:
         if chosen:
             path = chosen if chosen.endswith(_SUFFIX) else chosen + _SUFFIX
             # The dialog asked before it let a file be chosen that is there already.
-            self._controller.attempt(lambda: session.save(path, overwrite=chosen == path))
+
+            def save_it() -> None:
+                saved = session.save(path, overwrite=chosen == path)
+                session.desk.making.remark = f"Saved in {saved.name}."
+
+            self._controller.attempt(save_it)
             self._controller.changed.emit()
 
     def open(self) -> None:
@@ -89,7 +95,9 @@ class Files:
 
     def _go_on(self, path: str) -> None:
         controller = self._controller
-        controller.adopt(open_session(path, controller.viewer, **controller.session_options()))
+        session = open_session(path, controller.viewer, **controller.session_options())
+        controller.adopt(session)
+        session.desk.making.remark = f"All of {Path(path).name} is back."
 
     def look(self) -> None:
         """Offer unfinished work on the present image, once for each session that is begun."""
