@@ -159,3 +159,24 @@ def test_a_failed_call_writes_nothing(tmp_path: Path, labels, options, error) ->
     with pytest.raises(ImageError, match="one plane"):
         write_labels_as(tmp_path / "cells.geojson", labels[None])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".zip", ".csv", ".zarr"])
+@pytest.mark.parametrize("piece_px", [16, 50])
+def test_labels_on_the_disk_are_written_in_pieces(
+    tmp_path: Path, labels, table, suffix: str, piece_px: int, monkeypatch
+) -> None:
+    import zarr
+
+    whole = write_labels_as(tmp_path / f"a{suffix}", labels, table=table, pixel_size=0.5, unit="um")
+    monkeypatch.setattr("napari_samhq.io.objects._PIECE_PX", piece_px)
+    monkeypatch.setattr("napari_samhq.io.ome_zarr._CHUNK_PX", piece_px)
+    stored = zarr.array(labels)
+    other = write_labels_as(tmp_path / f"b{suffix}", stored, table=table, pixel_size=0.5, unit="um")
+    if suffix == ".zarr":
+        np.testing.assert_array_equal(read_labels(other).labels[:], read_labels(whole).labels[:])
+    elif suffix == ".zip":  # has the time in it
+        pairs = zip(read_objects(other), read_objects(whole), strict=True)
+        assert all(one == another for one, another in pairs)
+    else:
+        assert other.read_bytes() == whole.read_bytes()

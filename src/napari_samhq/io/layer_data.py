@@ -142,17 +142,19 @@ def write_labels_layer(
     """
     labels = data[0] if options.get("multiscale") else data
     ndim = len(labels.shape)
-    # OME-Zarr is written piece by piece, whatever its size.
-    if Path(path).suffix.lower() != ".zarr":
+    # These are written piece by piece, whatever the size of the labels.
+    suffix = Path(path).suffix.lower()
+    if suffix != ".zarr" and not (suffix in (".geojson", ".zip", ".csv") and ndim == 2):
         if math.prod(labels.shape) > _LARGEST_LABELS_PX:
             raise FileError(
                 f"Cannot write {path}: the labels have {math.prod(labels.shape) / 2**20:.0f} "
-                "million pixels, too many for this format here. Write .ome.zarr."
+                "million pixels, too many for this format here. Write .ome.zarr, or "
+                ".geojson."
             )
         labels = np.asarray(labels)
     calibration = _calibration_of(options, ndim)
     # Axes of length 1 mean nothing to formats of a single plane.
-    if Path(path).suffix.lower() not in LABEL_SUFFIXES:
+    if suffix not in LABEL_SUFFIXES and ndim > 2:
         labels = labels.reshape(_without_ones(labels.shape))
         calibration = Calibration.of(
             labels.ndim, calibration.pixel_size[-2:], calibration.units[-2:]

@@ -13,9 +13,12 @@ from napari_samhq.errors import ImageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 __all__ = ["FileObject", "box_xywh", "labels_of", "objects_of"]
+
+
+_PIECE_PX = 2048
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,14 @@ class FileObject:
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
 
 
-def objects_of(labels: ArrayLike) -> Iterator[FileObject]:
+def objects_of(labels: Any) -> Iterator[FileObject]:
     """Take a label image apart, object by object, in the order of the label ids.
 
     Parameters
     ----------
-    labels : array_like of shape (H, W), int
-        0 where there is nothing.
+    labels : array of shape (H, W), int
+        0 where there is nothing. Numpy, or zarr and dask of any size: they are read in pieces, and
+        memory holds no more than the largest object.
 
     Raises
     ------
@@ -64,20 +68,39 @@ def objects_of(labels: ArrayLike) -> Iterator[FileObject]:
     >>> [(one.label_id, one.mask.top) for one in objects_of([[0, 0], [7, 0]])]
     [(7, 1)]
     """
-    from scipy import ndimage
-
-    ids = np.asarray(labels)
+    ids = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise ImageError(
             f"Labels are a 2-D array of integers; this one has shape {ids.shape} and type "
             f"{ids.dtype}."
         )
-    present = np.unique(ids[ids > 0])
-    # Label ids may be large and few; numbered without gaps they take no more than they must.
-    places = ndimage.find_objects(np.searchsorted(present, np.where(ids > 0, ids, 0)) + (ids > 0))
-    for label_id, place in zip(present.tolist(), places, strict=True):
-        mask = ids[place] == label_id
-        yield FileObject(label_id, CroppedMask.of(mask, (place[0].start, place[1].start)))
+    for label_id, (top, left, bottom, right) in sorted(_boxes(ids).items()):
+        mask = np.asarray(ids[top:bottom, left:right]) == label_id
+        yield FileObject(label_id, CroppedMask.of(mask, (top, left)))
+
+
+def _boxes(ids: Any) -> dict[int, tuple[int, int, int, int]]:
+    """Find the first and last row and column of each object, going through the labels once."""
+    from scipy import ndimage
+
+    boxes: dict[int, tuple[int, int, int, int]] = {}
+    for row in range(0, ids.shape[0], _PIECE_PX):
+        for col in range(0, ids.shape[1], _PIECE_PX):
+            piece = np.asarray(ids[row : row + _PIECE_PX, col : col + _PIECE_PX])
+            present = np.unique(piece[piece > 0])
+            if not present.size:
+                continue
+            # Label ids may be large and few; numbered without gaps they take no more than needed.
+            numbers = np.searchsorted(present, np.where(piece > 0, piece, 0)) + (piece > 0)
+            places = ndimage.find_objects(numbers)
+            for label_id, (rows, cols) in zip(present.tolist(), places, strict=True):
+                found = row + rows.start, col + cols.start, row + rows.stop, col + cols.stop
+                known = boxes.get(label_id, found)
+                low = (min(pair) for pair in zip(known[:2], found[:2], strict=True))
+                high = (max(pair) for pair in zip(known[2:], found[2:], strict=True))
+                top, left, bottom, right = *low, *high
+                boxes[label_id] = top, left, bottom, right
+    return boxes
 
 
 def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = None) -> NDArray[Any]:

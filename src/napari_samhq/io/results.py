@@ -79,7 +79,8 @@ def write_labels_as(
         ``.zip`` (ImageJ) or ``.csv`` (a table of the objects).
     labels : array_like of shape (H, W), int
         0 where there is nothing, otherwise the label id of the object. TIFF, npy and OME-Zarr take
-        more axes, rows and columns last.
+        more axes, rows and columns last. For OME-Zarr, GeoJSON, ImageJ and CSV also zarr and dask
+        of any size, which are read in pieces.
     table : pandas.DataFrame, optional
         What is known of the objects: a column ``label`` (or ``label_id``, or an index of that
         name), and any others. Formats keep ``name``, ``category`` and ``score`` as far as they have
@@ -135,7 +136,7 @@ def write_labels_as(
             axes=axes,
             properties={int(label_id): values for label_id, values in properties.items()},
         )
-    ids = np.asarray(labels)
+    ids: Any = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if ids.ndim != 2:
         raise ImageError(
             f"{path.suffix} holds objects of one plane; these labels have the shape {ids.shape}. "
@@ -192,7 +193,9 @@ def write_table(
     calibration = Calibration.of(2, pixel_size, unit)
     if calibration.known:
         size = (calibration.pixel_size[0], calibration.pixel_size[1])
-    measured = objects_table(labels, pixel_size=size, unit=calibration.unit)
+    in_memory = isinstance(labels, np.ndarray | list)
+    measure = objects_table if in_memory else _table_in_pieces
+    measured = measure(labels, pixel_size=size, unit=calibration.unit)
     if table is not None:
         known = _by_label(table)
         # What was measured of these labels counts more than what somebody said of them.
@@ -201,6 +204,24 @@ def write_table(
     with replacing(path, overwrite=overwrite) as temporary:
         measured.to_csv(temporary, index=False)
     return path
+
+
+def _table_in_pieces(
+    labels: Any, *, pixel_size: tuple[float, float] | None, unit: str
+) -> pd.DataFrame:
+    """Measure the objects of labels of any size, one after the other, as `objects_table` does."""
+    import pandas as pd
+
+    rows = []
+    for one in objects_of(labels):
+        row = objects_table(
+            one.mask.array().astype(np.int64) * one.label_id, pixel_size=pixel_size, unit=unit
+        ).iloc[0]
+        for name, start in (("row", one.mask.top), ("col", one.mask.left)):
+            row[[name, f"min_{name}", f"max_{name}"]] += start
+        rows.append(row)
+    columns = objects_table(np.zeros((1, 1), int), pixel_size=pixel_size, unit=unit)
+    return pd.DataFrame(rows, columns=columns.columns).astype(columns.dtypes)
 
 
 def read_objects(
