@@ -91,6 +91,44 @@ def test_a_plane_of_a_stack_is_segmented(
     np.testing.assert_array_equal(predictor.calls[0][1], to_rgb8(stack[2]))
 
 
+def test_values_that_are_black_and_white_can_be_given(
+    predictor: FakePredictor, boxes: Path, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 4000, (40, 60), dtype=np.uint16)
+    np.save(tmp_path / "dim.npy", pixels)
+    arguments = ("segment", tmp_path / "dim.npy", "-o", tmp_path / "l.npy", "--boxes", boxes)
+    for limits in ("7", "5,x", "9,9"):
+        refused = run(*arguments, "--contrast-limits", limits)
+        assert refused.exit_code == 2
+        assert "0,4095" in refused.stderr
+    assert run(*arguments, "--contrast-limits", "100,1000").exit_code == 0
+    seen = to_rgb8(pixels, contrast_limits=(100, 1000))
+    np.testing.assert_array_equal(predictor.calls[0][1], seen)
+    record = json.loads((tmp_path / "l.npy.run.json").read_text())
+    assert record["recipe"]["contrast_limits"] == [100, 1000]
+    other = run(*arguments, "--contrast-limits", "100,2000", "--resume")
+    assert "its record differs in contrast_limits" in other.stderr
+
+
+def test_what_was_seen_ahead_of_time_is_not_seen_again(
+    tiny_network: SamHQModel, image: Path, boxes: Path, tmp_path: Path
+) -> None:
+    tiny_network.save_pretrained(tmp_path / "tiny")
+    options = ("--model", tmp_path / "tiny", "--device", "cpu")
+    store = tmp_path / "store"
+    assert run("embed", image, "-o", store, *options).exit_code == 0
+
+    def entries() -> dict[str, int]:
+        return {str(path): path.stat().st_ino for path in store.rglob("*.safetensors")}
+
+    seen = entries()
+    assert seen
+    result = run("segment", image, "-o", tmp_path / "labels.tif", "--boxes", boxes,
+                 "--store", store, *options)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert entries() == seen
+
+
 def test_a_failure_after_an_earlier_success_keeps_the_earlier_file(
     predictor: FakePredictor, image: Path, boxes: Path, tmp_path: Path
 ) -> None:

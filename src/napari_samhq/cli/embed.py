@@ -16,7 +16,7 @@ from napari_samhq.cli.common import (
     progress_bar,
     reported,
 )
-from napari_samhq.cli.segment import Plane, plane_indices
+from napari_samhq.cli.views import Limits, Plane, limits_of, numbers_of, plane_indices
 
 if TYPE_CHECKING:
     from napari_samhq.inference.source import Region
@@ -32,9 +32,6 @@ Wanted = Annotated[
 Scale = Annotated[
     float,
     typer.Option(help="Image pixels per model pixel: 1, or 0.5 and 0.25 for tiny objects, 2, 4, …"),
-]
-Limits = Annotated[
-    str | None, typer.Option(help="Values that are black and white: low,high. Measured if none.")
 ]
 Gigabytes = Annotated[
     float | None, typer.Option(min=0.01, help="Most that the store may take; the oldest go first.")
@@ -64,8 +61,8 @@ def embed(
     where it was when it is started once more.
     """
     indices = plane_indices(plane)
-    limits = _numbers(contrast_limits, 2, "--contrast-limits", "0,4095")
-    part = _numbers(region, 4, "--region", "0,0,2048,2048")
+    limits = limits_of(contrast_limits)
+    part = numbers_of(region, 4, "--region", "0,0,2048,2048")
     if scale not in {2.0**k for k in range(-2, 15)}:
         raise typer.BadParameter(
             f"{scale:g} is not a power of two from 0.25 up.", param_hint="--scale"
@@ -74,9 +71,7 @@ def embed(
     from napari_samhq.inference.store import EmbeddingStore
     from napari_samhq.io.images import open_image
 
-    source = open_image(
-        image, plane=indices, contrast_limits=None if limits is None else (limits[0], limits[1])
-    )
+    source = open_image(image, plane=indices, contrast_limits=limits)
     wanted = _region(part, source.shape)
     disk_bytes = None if gigabytes is None else int(gigabytes * 2**30)
     # One embedding in memory is enough: none is asked for again.
@@ -114,20 +109,6 @@ def embed(
             f"{total} windows of {image} are in {output}; {loaded.info.name} looked at {new} of "
             "them now, the others were there or look the same."
         )
-
-
-def _numbers(text: str | None, count: int, option: str, example: str) -> list[float] | None:
-    if text is None:
-        return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count:
-        raise typer.BadParameter(
-            f"'{text}' is not {count} numbers such as {example}.", param_hint=option
-        )
-    return numbers
 
 
 def _region(part: list[float] | None, shape: tuple[int, int]) -> "Region | None":

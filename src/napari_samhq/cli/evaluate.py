@@ -20,7 +20,8 @@ from napari_samhq.cli.common import (
 from napari_samhq.cli.everything import settings_of
 from napari_samhq.cli.many import for_each, tell_failures
 from napari_samhq.cli.paths import Found, find_images
-from napari_samhq.cli.segment import Changes, Plane, Preset, plane_indices
+from napari_samhq.cli.segment import Changes, Preset
+from napari_samhq.cli.views import Plane, plane_indices
 from napari_samhq.cli.work import Engine
 
 if TYPE_CHECKING:

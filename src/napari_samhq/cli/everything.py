@@ -89,6 +89,7 @@ def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
         resume=wanted.resume,
         workers=wanted.workers,
         scheduler=wanted.scheduler,
+        contrast_limits=wanted.contrast_limits,
         pixel_size=task.pixel_size,
         unit=task.unit,
     )

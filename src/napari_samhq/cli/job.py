@@ -12,6 +12,7 @@ from napari_samhq.errors import PromptError, SamHQWarning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy as np
     import pandas as pd
@@ -62,7 +63,11 @@ class Result:
 
 
 def segment_prompts(
-    predictor: SupportsPrediction, image: Any, prompts: Mapping[int, Prompt]
+    predictor: SupportsPrediction,
+    image: Any,
+    prompts: Mapping[int, Prompt],
+    *,
+    store: Path | None = None,
 ) -> Result:
     """Segment one object per prompt, with a bar on stderr.
 
@@ -74,6 +79,8 @@ def segment_prompts(
         The image. On a large one each prompt is answered in a window.
     prompts : mapping of int to Prompt
         The prompt of each object, by its label id.
+    store : Path, optional
+        Folder of an :class:`~napari_samhq.inference.store.EmbeddingStore`.
 
     Returns
     -------
@@ -91,10 +98,12 @@ def segment_prompts(
         If objects were left out whose points lie outside of the image.
     """
     from napari_samhq.inference.segment import LabelPainter
+    from napari_samhq.inference.store import EmbeddingStore
     from napari_samhq.inference.windowed import WindowedPredictor
 
     start = time.perf_counter()
-    windowed = WindowedPredictor(predictor, image)
+    kept = None if store is None else EmbeddingStore(store)
+    windowed = WindowedPredictor(predictor, image, store=kept)
     image_shape = windowed.source.shape
     if windowed.windows.is_small:  # a large image is looked at where prompts are, later
         windowed.prepare()

@@ -24,6 +24,7 @@ from napari_samhq.cli.everything import settings_of
 from napari_samhq.cli.many import for_each, part_indices, tell_failures
 from napari_samhq.cli.paths import Found, find_images, is_several, part_of
 from napari_samhq.cli.records import RECORD_SUFFIX, record_path
+from napari_samhq.cli.views import Limits, Plane, Store, limits_of, plane_indices
 from napari_samhq.cli.work import Engine, Wanted, prepare, segment_one
 
 if TYPE_CHECKING:
@@ -96,9 +97,6 @@ Resume = Annotated[
     ),
 ]
 Part = Annotated[str | None, typer.Option(help="Do the third of ten shares of the images: 3/10.")]
-Plane = Annotated[
-    str | None, typer.Option(help="Plane of a stack: an index for each leading axis, as 0,12.")
-]
 
 
 @reported
@@ -120,6 +118,8 @@ def segment(
     part: Part = None,
     resume: Resume = None,
     plane: Plane = None,
+    contrast_limits: Limits = None,
+    store: Store = None,
     model: Model = "micro",
     device: Device = "auto",
     precision: PrecisionOption = Precision.AUTO,
@@ -158,7 +158,11 @@ def segment(
         everything if resume is None else resume,
         workers,
         scheduler,
+        limits_of(contrast_limits),
+        store,
     )
+    if store is not None and everything:
+        raise typer.BadParameter("--store is for prompts: everything is seen in other windows.")
     if scheduler is not None:
         _check_cluster()
     engine = Engine(model, device, precision)
@@ -318,18 +322,6 @@ def _check_cluster() -> None:
             "--scheduler needs dask.distributed, which is not installed. Run: "
             "pip install 'napari-samhq[distributed]'"
         )
-
-
-def plane_indices(plane: str | None) -> list[int] | None:
-    """Read "0,12"."""
-    if plane is None:
-        return None
-    try:
-        return [int(index) for index in plane.split(",")]
-    except ValueError:
-        raise typer.BadParameter(
-            f"'{plane}' is not a list of whole numbers such as 0,12.", param_hint="--plane"
-        ) from None
 
 
 def _told(summary: dict[str, Any]) -> str:

@@ -44,6 +44,10 @@ class Wanted:
         Tiles to do at a time.
     scheduler : str or None
         Address of a cluster that does the tiles.
+    contrast_limits : tuple of two floats, or None
+        Values that become black and white.
+    store : Path or None
+        Folder of embeddings.
     """
 
     kind: str
@@ -54,6 +58,8 @@ class Wanted:
     resume: bool = False
     workers: int = 1
     scheduler: str | None = None
+    contrast_limits: tuple[float, float] | None = None
+    store: Path | None = None
 
 
 class Engine:
@@ -158,14 +164,17 @@ def prepare(found: Found, output: Path, wanted: Wanted) -> Task:
 
     check_target(output, overwrite=wanted.overwrite or wanted.resume)
     check_record(output, overwrite=wanted.overwrite)
-    source = open_image(found.path, plane=wanted.plane)
+    limits = wanted.contrast_limits
+    source = open_image(found.path, plane=wanted.plane, contrast_limits=limits)
     prompts: dict[int, Prompt] = {}
     told: dict[str, Any] = {"kind": wanted.kind}
     if wanted.prompts is not None:
         prompts = _read_prompts(wanted, found, source.shape)
         told |= {"objects": len(prompts), "sha256": digest_of_prompts(prompts)}
+        told |= {"embedding": "stored"} if wanted.store is not None else {}  # in float16, that is
     inputs = {
         "image": image_in_recipe(found.path, wanted.plane),
+        "contrast_limits": None if limits is None else list(limits),
         "prompts": told,
         "settings": dict(wanted.settings.pairs()) if wanted.settings is not None else {},
     }
@@ -299,7 +308,7 @@ def _check_free(task: Task, wanted: Wanted, recipe: dict[str, Any]) -> None:
 def _by_prompts(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
     from napari_samhq.cli.job import segment_prompts
 
-    result = segment_prompts(engine.predictor, task.source, task.prompts)
+    result = segment_prompts(engine.predictor, task.source, task.prompts, store=wanted.store)
     table = result.table()
     write_result(task, result.labels, table, overwrite=wanted.overwrite)
     return {

@@ -1,0 +1,77 @@
+"""Options that say what of an image is looked at, and how bright."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Limits", "Plane", "Store", "limits_of", "numbers_of", "plane_indices"]
+
+Plane = Annotated[
+    str | None, typer.Option(help="Plane of a stack: an index for each leading axis, as 0,12.")
+]
+Limits = Annotated[
+    str | None, typer.Option(help="Values that are black and white: low,high. Measured if none.")
+]
+Store = Annotated[
+    Path | None, typer.Option(help="Folder that `embed` filled: what is in it need not be seen.")
+]
+
+
+def plane_indices(plane: str | None) -> list[int] | None:
+    """Read "0,12".
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is something else.
+    """
+    if plane is None:
+        return None
+    try:
+        return [int(index) for index in plane.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"'{plane}' is not a list of whole numbers such as 0,12.", param_hint="--plane"
+        ) from None
+
+
+def limits_of(text: str | None) -> tuple[float, float] | None:
+    """Read contrast limits, "0,4095".
+
+    Raises
+    ------
+    typer.BadParameter
+        If these are not two numbers, the first the smaller one.
+    """
+    option, example = "--contrast-limits", "0,4095"
+    numbers = numbers_of(text, 2, option, example)
+    if numbers is None:
+        return None
+    low, high = numbers
+    if not low < high:
+        raise typer.BadParameter(
+            f"'{text}' are no limits: needed is low,high such as {example}.", param_hint=option
+        )
+    return low, high
+
+
+def numbers_of(text: str | None, count: int, option: str, example: str) -> list[float] | None:
+    """Read so many numbers with commas between them.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is something else.
+    """
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise typer.BadParameter(
+            f"'{text}' is not {count} numbers such as {example}.", param_hint=option
+        )
+    return numbers
