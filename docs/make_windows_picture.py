@@ -79,21 +79,25 @@ def main() -> None:
     parts += [blob(2600, 900, 14, 14), outline(tiny, ORANGE), dot(2600, 900, ORANGE)]
     parts += [words(tiny.bottom + 130, tiny.left - 200, "a tiny object, enlarged 4 times", ORANGE)]
 
-    row, col = 2100, 3900  # an object that does not fit
-    parts.append(blob(row, col, 1700, 2300))
+    row, col, high, wide = 2060, 4000, 1500, 1600  # an object that does not fit at first
+    parts.append(blob(row, col, high, wide))
     first = windows.first(Prompt([[row, col]]))
     larger = windows.larger(first)
-    largest = windows.larger(larger) if larger is not None else None
     assert larger is not None
-    assert largest == windows.whole
+    ends = [[row - high / 2, col - wide / 2], [row + high / 2, col + wide / 2]]
+    assert larger.holds(ends).all()
+    assert not first.holds(ends).any()
     parts += [outline(first, GREEN), outline(larger, GREEN, "6 4"), dot(row, col, GREEN)]
-    told = "the mask reaches the edge: 4 times as large,"
+    told = "the mask reaches the edge of its window: again in one"
     parts += [words(larger.bottom + 130, larger.left - 500, told, GREEN)]
-    told = "until it fits (here: all of the image)"
+    told = "4 times as large, and so on, until it fits"
     parts += [words(larger.bottom + 270, larger.left - 500, told, GREEN)]
-    border = windows.around((row - 850, col + 100), 1.0)
-    parts += [outline(border, GREEN, "2 3")]
-    parts += [words(border.top - 60, border.left, "windows along the border", GREEN)]
+    for angle in (-100, -40, 20):  # some of those that follow
+        down, across = np.sin(np.radians(angle)), np.cos(np.radians(angle))
+        border = windows.around((row + high / 2 * down, col + wide / 2 * across), 1.0)
+        parts.append(outline(border, GREEN, "2 3"))
+    told = "finer windows along the border"
+    parts += [words(larger.top - 60, larger.left, told, GREEN)]
     parts.append("</svg>")
     Path(__file__).with_name("windows.svg").write_text("\n".join(parts) + "\n", encoding="utf-8")
 

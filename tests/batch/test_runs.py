@@ -196,17 +196,50 @@ def test_failed_tiles_are_listed_and_done_alone(tmp_path, image, expected):
     total = embedded(first)
     broken.is_broken = True
     first.calls.clear()
-    identity = "napari_samhq.batch.everything._identity"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(identity, lambda source: "the image")
-        with pytest.raises(samhq.SamHQError, match=r"tiles failed .*chunk 3\.0") as caught:
-            segment_everything(broken, first, out=out, **settings)
-        assert 0 < len(caught.value.tiles) < 5
-        assert not out.exists()
-        broken.is_broken = False
-        labels = segment_everything(broken, second, out=out, **settings)
+    with pytest.raises(samhq.TilesFailedError, match=r"tiles failed .*chunk 3\.0") as caught:
+        segment_everything(broken, first, out=out, **settings)
+    assert 0 < len(caught.value.tiles) < 5
+    assert not out.exists()
+    broken.is_broken = False
+    labels = segment_everything(broken, second, out=out, **settings)
     assert np.array_equal(labels[:], expected)
     assert embedded(first) + embedded(second) == total
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read anything")
+@pytest.mark.parametrize("damage", [pytest.param("no right to read", id="FM-52-rights")])
+def test_a_chunk_that_may_not_be_read_is_a_failed_tile(tmp_path, image, expected, damage):
+    _check_damaged_chunk(tmp_path, image, expected, damage)
+
+
+@pytest.mark.parametrize("damage", [pytest.param(d, id=f"FM-52-{d}") for d in ("cut", "rubbish")])
+def test_a_damaged_chunk_is_a_failed_tile(tmp_path, image, expected, damage):
+    _check_damaged_chunk(tmp_path, image, expected, damage)
+
+
+def _check_damaged_chunk(tmp_path, image, expected, damage) -> None:
+    source, out = tmp_path / "image.zarr", tmp_path / "labels.zarr"
+    zarr.create_array(source, data=image, chunks=(50, 50))
+    chunk = source / "c" / "2" / "0"
+    whole = chunk.read_bytes()
+    if damage == "no right to read":
+        chunk.chmod(0)
+    else:
+        chunk.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"rubbish" * 9)
+    settings = {**SETTINGS, "contrast_limits": (0, 255)}
+    first, second = ObjectPredictor(), ObjectPredictor()
+    with pytest.raises(samhq.TilesFailedError, match="Cannot read rows"):
+        segment_everything(source, first, out=out, **settings)
+    assert embedded(first) > 0
+    assert not out.exists()
+    chunk.chmod(0o644)
+    chunk.write_bytes(whole)
+    labels = segment_everything(source, second, out=out, **settings)
+    assert np.array_equal(labels[:], expected)
+    clean = ObjectPredictor()
+    segment_everything(source, clean, **settings)
+    assert embedded(second) > 0
+    assert embedded(first) + embedded(second) == embedded(clean)
 
 
 @pytest.mark.parametrize((), [pytest.param(id="FM-53")])
@@ -391,6 +424,26 @@ def test_a_cluster_needs_an_output_and_a_model_by_name(tmp_path, image):
         segment_everything(
             image, ObjectPredictor(), scheduler="tcp://127.0.0.1:1", out=tmp_path / "labels.zarr"
         )
+
+
+def _segment_in_child(image, out, settings) -> None:
+    segment_everything(image, ObjectPredictor, out=out, **settings)
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-56-spawned")])
+def test_a_spawned_process_gives_the_same_and_nothing_here_forks(tmp_path, image, expected):
+    # With the model in use here, as in a notebook that starts processes of its own.
+    assert np.array_equal(segment_everything(image, ObjectPredictor(), **SETTINGS), expected)
+    context, out = multiprocessing.get_context("spawn"), tmp_path / "labels.zarr"
+    child = context.Process(target=_segment_in_child, args=(image, out, SETTINGS))
+    child.start()
+    child.join(120)
+    assert child.exitcode == 0
+    assert np.array_equal(zarr.open_group(out, mode="r")["0"][:], expected)
+    for path in Path(samhq.__file__).parent.rglob("*.py"):
+        code = path.read_text(encoding="utf-8")
+        assert "os.fork" not in code, path
+        assert "multiprocessing" not in code or "spawn" in code, path
 
 
 @pytest.mark.parametrize((), [pytest.param(id="FM-55")])

@@ -155,6 +155,7 @@ def test_a_damaged_entry_is_removed_and_made_anew(tmp_path, damage) -> None:
     assert same(EmbeddingStore(tmp_path).get(key(5)), embedding(5))
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-29-kill-9")])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, to be quick")
 def test_what_was_complete_survives_kill_9(tmp_path) -> None:
     kills, count = 20, 80
@@ -192,6 +193,7 @@ def test_what_killed_writers_left_is_swept(tmp_path) -> None:
 # ------------------------------------------------------------------------------------ full, shared
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-31-embeddings")])
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
 def test_a_full_disk_is_told_and_leaves_nothing_half(tmp_path) -> None:
     import resource
@@ -244,6 +246,41 @@ def test_an_entry_evicted_by_another_process_is_made_anew(tmp_path, evicted) -> 
     assert same(store.get(key(2)) or embedding(2), embedding(2))
 
 
+SHARING = """
+import sys
+import numpy as np
+from embedding_writer import embedding, key
+from napari_samhq.inference.store import EmbeddingStore
+store = EmbeddingStore(sys.argv[1], memory_bytes=1)
+for number in np.random.default_rng(int(sys.argv[2])).permutation(12):
+    if key(number) not in store:
+        store.put(key(number), embedding(int(number)))
+    found = store.get(key(number))
+    assert found is not None and found.image_shape == (100, 200 + number), number
+"""
+
+
+@pytest.mark.parametrize("processes", [pytest.param(8, id="FM-47-embeddings")])
+def test_several_processes_fill_one_store(tmp_path, processes) -> None:
+    # There are no locks to be fooled by: entries are put in place whole, and are all alike.
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", SHARING, tmp_path, str(seed)],
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in range(processes)
+    ]
+    told = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0] * processes, told
+    assert len(files(tmp_path)) == 12
+    store = EmbeddingStore(tmp_path)
+    assert all(same(store.get(key(number)), embedding(number)) for number in range(12))
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-48-evicted-while-read")])
 def test_readers_never_see_half_of_what_writers_and_evictions_do(tmp_path) -> None:
     # Threads stand for processes here: a store of their own each, in the same folder.
     stop, problems = threading.Event(), []

@@ -303,3 +303,21 @@ def test_another_choice_asks_nothing_anew(session, predictor):
     session.image.data = session.image.data[::-1].copy()
     session.segment_everything(**usual)
     assert looked(predictor) > total
+
+
+def test_pressed_again_it_changes_what_it_found_unless_something_was_done_since(session, predictor):
+    def press(**changes) -> list[int]:
+        wanted = AutomaticSettings.preset(**{**SETTINGS, "min_score": 0.3, **changes})
+        return Everything(session.desk).run(wanted, wait=True, instead=True)
+
+    first = press()
+    asked = len(predictor.calls)
+    second = press(smallest_px=60)
+    assert 0 < len(second) < len(first)
+    assert session.objects["area"].min() >= 60
+    assert len(session.objects) == len(second)
+    assert len(predictor.calls) == asked
+    session.delete(second[0])
+    third = press()  # adds what is missing, and keeps the rest
+    assert len(session.objects) == len(second) - 1 + len(third)
+    assert set(second[1:]) < set(session.objects["label_id"])

@@ -181,9 +181,12 @@ def test_objects_lie_beside_the_image_and_are_there_the_next_time(annotate, tmp_
     session.close()
     viewer.layers.clear()
 
-    viewer = ViewerModel()  # with it
+    viewer = ViewerModel()  # with it, after a session on the image began
     viewer.add_layer(slide(tmp_path))
+    begun = annotate(viewer)
     session = open_session(path, viewer)
+    assert session.labels is begun.labels
+    begun.close()
     assert session.labels.store.path == beside
     np.testing.assert_array_equal(session.labels.data[...], labels)
     assert session.undo()

@@ -60,7 +60,7 @@ def test_cancel_acts_within_a_tile(open_dock, cells, predictor, delay):
     assert user.dock.status.bar.maximum() > 0  # tells how far it is
     asked = len(predictor.calls)
     user.press(user.dock.status.cancel)
-    assert user.sentence.startswith("Stopped. Nothing was changed.")
+    assert user.sentence == "Stopped. Nothing was changed. Press Segment to go on where it stopped."
     user.until(lambda: not user.dock.controller.runner.busy)
     assert len(predictor.calls) <= asked + 2
     user.qtbot.wait(100)
@@ -70,3 +70,19 @@ def test_cancel_acts_within_a_tile(open_dock, cells, predictor, delay):
     user.press(user.dock.everything.segment)
     user.until(lambda: "Undo takes them back." in user.sentence)
     assert user.session.labels.data.any()
+
+
+def test_another_smallest_area_changes_what_was_found(open_dock, cells, predictor):
+    user = opened(open_dock, cells)
+    panel = user.dock.everything
+    user.press(panel.segment)
+    user.until(lambda: "Undo takes them back." in user.sentence)
+    first, asked = user.session.objects, len(predictor.calls)
+    limit = int(first["area"].median()) + 1
+    panel.form.controls["smallest_px"].setValue(limit)
+    user.press(panel.segment)
+    user.until(lambda: len(user.session.objects) < len(first))
+    assert user.session.objects["area"].min() >= limit
+    assert len(predictor.calls) == asked
+    user.key(Qt.Key.Key_Z, CTRL)
+    assert not user.session.labels.data.any()

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.batch.plan import UNREADABLE
 from napari_samhq.core.bars import reporting
+from napari_samhq.core.tiling import TileGrid
 from napari_samhq.errors import FileError, ImageError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["segment_everything"]
 
 _MOST_LABELS_IN_MEMORY = 2**31  # pixels
+_READ_WHOLE_PX = 2**24
+_BLOCK_PX = 1024
 _DIGEST_SIDE_PX = 512
 
 
@@ -321,19 +325,34 @@ def _area(region: Any, shape: tuple[int, int]) -> Region:
 
 
 def _identity(source: ImageSource) -> str:
-    """Name the content of an image: all of it where that is quick, otherwise samples of it."""
-    digest = hashlib.sha256(json.dumps([source.shape, str(source.dtype)]).encode())
-    side = _DIGEST_SIDE_PX
-    height, width = source.shape
-    if height * width <= 2**24:
-        return digest.hexdigest() + source.content_key((slice(0, height), slice(0, width)))[:16]
+    """Name the content of an image: all of it where that is quick, otherwise samples of it.
+
+    A part that cannot be read is left open, see :func:`~napari_samhq.batch.plan.may_be_same`: its
+    tiles will fail, and it may be mended before the run is started again.
+    """
+    about = hashlib.sha256(json.dumps([source.shape, str(source.dtype)]).encode()).hexdigest()[:16]
+    names = [about]
+    for region in _looked_at(source.shape):
+        try:
+            names.append(source.content_key(region)[:16])
+        except FileError:
+            names.append(UNREADABLE)
+    return " ".join(names)
+
+
+def _looked_at(shape: tuple[int, int]) -> Iterator[Region]:
+    """Choose what of an image names its content."""
+    height, width = shape
+    if height * width <= _READ_WHOLE_PX:
+        yield from (tile.write for tile in TileGrid.over(shape, tile_px=_BLOCK_PX, halo_px=0))
+        return
     for part in (0.0, 0.25, 0.5, 0.75, 1.0):
+        side = _DIGEST_SIDE_PX
         rows, cols = (
             slice(int(part * max(0, n - side)), int(part * max(0, n - side)) + min(side, n))
-            for n in source.shape
+            for n in shape
         )
-        digest.update(source.content_key((rows, cols)).encode())
-    return digest.hexdigest()
+        yield rows, cols
 
 
 def _mask_identity(mask: Any) -> str:

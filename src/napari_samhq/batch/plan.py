@@ -12,10 +12,13 @@ from napari_samhq.core.tiling import Region, TileGrid
 from napari_samhq.errors import FileError
 from napari_samhq.inference.settings import AutomaticSettings
 
-__all__ = ["TASK_VERSION", "Plan", "TileKey"]
+__all__ = ["TASK_VERSION", "UNREADABLE", "Plan", "TileKey", "may_be_same"]
 
 TASK_VERSION = 1
 """Goes up when tasks come to other results from the same plan; older parts are not used then."""
+
+UNREADABLE = "?"
+"""Stands in the name of an image for a part that could not be read."""
 
 TileKey = tuple[int, int]
 """Which tile: number of the grid, finest first, and place in it."""
@@ -104,3 +107,17 @@ class Plan:
             origin_rc=tuple(values.pop("origin_rc")),
             **values,
         )
+
+
+def may_be_same(one: str, other: str) -> bool:
+    """Tell whether two names of images fit each other, as far as either could be read.
+
+    Examples
+    --------
+    >>> may_be_same("a1 b2 ?", "a1 b2 c3"), may_be_same("a1 b2", "a1 b3")
+    (True, False)
+    """
+    first, second = one.split(), other.split()
+    return len(first) == len(second) and all(
+        a == b or UNREADABLE in (a, b) for a, b in zip(first, second, strict=True)
+    )

@@ -10,13 +10,13 @@ import contextlib
 import os
 import platform
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from napari_samhq.batch import tasks
-from napari_samhq.batch.plan import Plan
+from napari_samhq.batch.plan import Plan, may_be_same
 from napari_samhq.batch.publish import create_labels, finish_labels, run_of
 from napari_samhq.batch.results import FolderResults, write_whole
 from napari_samhq.batch.site import Site, blocks_of
@@ -135,6 +135,8 @@ class RunFolder:
         if note.exists():
             with explained("read", note, "Delete the folder to begin anew."):
                 begun = Plan.from_json(note.read_text(encoding="utf-8"))
+            if may_be_same(begun.image, plan.image):  # parts were mended since, or broke
+                begun = replace(begun, image=plan.image)
             if begun.run_id != plan.run_id:
                 different = _differences(begun, plan)
                 raise FileError(

@@ -11,7 +11,7 @@ import numpy as np
 from napari_samhq.core.bars import reporting
 from napari_samhq.core.drawn import Drawn
 from napari_samhq.core.edits import check_value, read_region
-from napari_samhq.core.journal import Draft
+from napari_samhq.core.journal import Committed, Draft
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import Cancelled, ImageError, ModelError, SamHQError
 from napari_samhq.session.asking import Shown
@@ -118,6 +118,7 @@ class Everything:
         *,
         wait: bool,
         progress: Report | None = None,
+        instead: bool = False,
     ) -> list[int]:
         """Find objects and write them, now or behind the window.
 
@@ -132,6 +133,9 @@ class Everything:
             label ids come back.
         progress : callable, optional
             Is told each step, in the thread that works; it may raise Cancelled.
+        instead : bool, optional
+            If the last thing that was done in this plane is such a run, take it back first: so
+            other settings change what was found, instead of adding to it.
         """
         desk, making = self._desk, self._desk.making
         if making.asker.must_fetch and not wait:
@@ -154,9 +158,12 @@ class Everything:
         def take(found: _Found) -> None:
             if self._subject() != asked:
                 return
+            taken_back = instead and self._take_back_last(plane)
             try:
                 written.extend(self._write(plane, view, model, settings, found))
             except SamHQError as error:
+                if taken_back:
+                    desk.ledger.redo()
                 if wait:
                     raise
                 making.asker.failure = error
@@ -166,6 +173,17 @@ class Everything:
         making.asker.do(_STAGE, work, take, wait=wait)
         desk.changed.emit()
         return written
+
+    def _take_back_last(self, plane: Plane) -> bool:
+        """Take back a run over everything in a plane, if nothing was done since."""
+        ledger = self._desk.ledger
+        last = next(reversed(tuple(ledger.journal)), None)
+        is_run = (
+            isinstance(last, Committed)
+            and last.plane == plane
+            and all("everything" in dict(commit.record.seen) for commit in last.commits)
+        )
+        return is_run and ledger.undo() is not None
 
     def _subject(self) -> tuple[Any, ...]:
         """Collect what must not change while the model is at work: what it looks at, and which."""

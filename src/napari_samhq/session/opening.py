@@ -84,7 +84,7 @@ def open_session(
         check_saved_labels(labels, saved)
     layer = _find_image(saved, Path(path), viewer, image)
     if labels is None:
-        labels = restored_labels(saved, layer)
+        labels = restored_labels(saved, layer, viewer)
     options.setdefault("model", _known_model(saved))
     session = Session(viewer, layer, labels=labels, **options)
     session.opened, session.path = saved, Path(path)

@@ -14,8 +14,10 @@ from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.session.frames import layer_shape, placement
 from napari_samhq.session.labels import MADE_FOR, new_labels
 from napari_samhq.session.large_layer import LargeLabels, is_large
+from napari_samhq.session.targets import find_labels
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
     from napari_samhq.io.session_document import SavedSession
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["check_saved_labels", "restored_labels", "write_labels"]
 
 
-def restored_labels(saved: SavedSession, image: Image) -> Labels:
+def restored_labels(saved: SavedSession, image: Image, viewer: ViewerModel) -> Labels:
     """Make a labels layer of the labels in a session file.
 
     Of a large image, the labels on the disk are gone on with if they are those of the session, or
@@ -35,6 +37,8 @@ def restored_labels(saved: SavedSession, image: Image) -> Labels:
         What was saved.
     image : napari.layers.Image
         The image.
+    viewer : napari.components.ViewerModel
+        May have a layer of these labels already.
 
     Warns
     -----
@@ -53,7 +57,7 @@ def restored_labels(saved: SavedSession, image: Image) -> Labels:
         )
     now = saved.labels_now()
     if is_large(layer_shape(image)):
-        layer = new_labels(image, dtype=now.dtype)
+        layer = find_labels(viewer, image) or new_labels(image, dtype=now.dtype)
         try:
             write_labels(layer, saved)
         except LayerError:

@@ -77,8 +77,13 @@ class Actions:
         self._do(lambda session: session.add_labels(labels))
 
     def segment_everything(self, settings: AutomaticSettings, region: Region) -> None:
-        """Find all objects of the plane on the screen, or of a part of it."""
-        self._do(lambda session: Everything(session.desk).run(settings, region, wait=False))
+        """Find all objects of the plane on the screen, or of a part of it.
+
+        Pressed again with other settings, it changes what it found before.
+        """
+        self._do(
+            lambda session: Everything(session.desk).run(settings, region, wait=False, instead=True)
+        )
 
     def use_labels(self, labels: Labels | None) -> None:
         """Have objects go into another labels layer; None for a new one."""

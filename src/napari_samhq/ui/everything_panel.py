@@ -18,6 +18,9 @@ _ABOUT = {
 }
 
 
+_FILTERS = ("smallest_px", "min_score")  # none of which needs another look
+
+
 class EverythingPanel(QWidget):
     """Asks for all objects of the plane on the screen."""
 
@@ -31,11 +34,12 @@ class EverythingPanel(QWidget):
         self.regions = Combo("Where to look", "The whole plane, or what is on the screen now.")
         self.regions.addItem("whole plane", None)
         self.regions.addItem("what is on the screen", "visible")
-        self.form = Form(AutomaticSettings, ("smallest_px",))
+        self.form = Form(AutomaticSettings, _FILTERS)
         self.segment = action_button(
             "Segment",
             "Find all objects and write them into the labels. Objects that are there stay as "
-            "they are, and one undo takes the new ones back.",
+            "they are, and one undo takes the new ones back. Pressed again with another smallest "
+            "area or lowest score, it chooses anew among what it saw, without looking again.",
         )
         grid = flat(QGridLayout())
         grid.setColumnStretch(1, 1)
@@ -57,11 +61,12 @@ class EverythingPanel(QWidget):
     @property
     def settings(self) -> AutomaticSettings:
         """What to look for, as it is chosen now."""
-        smallest = self.form.controls["smallest_px"].value()
+        smallest, score = (self.form.controls[name].value() for name in _FILTERS)
         most = AutomaticSettings.preset(self.presets.currentData()).largest_px
         return AutomaticSettings.preset(
             self.presets.currentData(),
             smallest_px=smallest,
+            min_score=score,
             largest_px=max(most, smallest) if most else 0,
         )
 

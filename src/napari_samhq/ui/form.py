@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QWidget,
+)
 
 from napari_samhq.ui.parts import Combo, explain, flat
 
@@ -77,6 +85,13 @@ class Form(QWidget):
             spin.setKeyboardTracking(False)  # a number is meant once it is written to its end
             spin.valueChanged.connect(lambda value: self.edited.emit(one.name, value))
             return spin
+        if one.kind is float and one.low is not None and one.high is not None:
+            share = QDoubleSpinBox()
+            share.setRange(one.low, one.high)
+            share.setSingleStep((one.high - one.low) / 20)
+            share.setKeyboardTracking(False)
+            share.valueChanged.connect(lambda value: self.edited.emit(one.name, value))
+            return share
         line = QLineEdit()
         line.editingFinished.connect(lambda: self.edited.emit(one.name, line.text()))
         return line
@@ -87,7 +102,7 @@ class Form(QWidget):
             control.setChecked(value)
         elif one.choices:
             control.setCurrentIndex(one.choices.index(value))
-        elif one.kind is int:
+        elif one.kind is int or isinstance(control, QDoubleSpinBox):
             control.setValue(value)
         else:
             control.setText(str(value))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Showing"]
 
+_STOPPED_EVERYTHING = "Stopped. Nothing was changed. Press Segment to go on where it stopped."
 _STOPPED_FETCHING = "Stopped. Nothing was changed. Fetch the model to go on."
 _LEGEND = "Blue: HQ adds it. Orange: HQ takes it away."
 _WORKABLE = frozenset(State) - {State.NO_IMAGE, State.CANNOT, State.CLOSED}
@@ -38,6 +39,7 @@ class Showing:
         self._pictured: tuple[Any, ...] = ()
         self._listed: Any = None
         self._state = State.NO_IMAGE
+        self._goes_on = False  # a run over everything was stopped
 
     def all(self) -> None:
         """Show everything but the lists of layers, models and objects."""
@@ -46,6 +48,10 @@ class Showing:
         candidates = controller.candidates
         if self._state is State.FETCHING and status.state is not State.FETCHING:
             self.models()  # one more of them is here now
+        is_stopped = status.state is State.STOPPED
+        self._goes_on = is_stopped and (self._goes_on or self._state is State.EVERYTHING)
+        if self._goes_on:
+            status = replace(status, sentence=_STOPPED_EVERYTHING)
         self._state = status.state
         if controller.session is not None and controller.session.shows_difference and candidates:
             status = replace(status, sentence=f"{_LEGEND} {status.sentence}")
