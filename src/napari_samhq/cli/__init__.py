@@ -43,10 +43,10 @@ def _options(
 
 
 app.command()(demo.demo)
-app.command()(segment.segment)
+app.command(short_help="Segment what prompts point at, or everything.")(segment.segment)
 app.command()(replay.replay)
-app.command()(embed.embed)
-app.command()(evaluate.evaluate)
+app.command(short_help="Look at an image ahead of time, for quick prompts.")(embed.embed)
+app.command(short_help="Compare segmentations with true labels.")(evaluate.evaluate)
 app.command()(train.train)
 app.add_typer(models.models, name="models")
 app.command()(convert.convert)

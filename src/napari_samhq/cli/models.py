@@ -15,9 +15,7 @@ models = typer.Typer(
     help="List, download and describe models.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Names = Annotated[
-    list[str], typer.Argument(metavar="NAME...", help="Names that `models list` shows.")
-]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names that `models list` shows.")]
 NameOrPath = Annotated[
     str, typer.Argument(metavar="NAME", help="A name that `models list` shows, or a path.")
 ]
@@ -40,7 +38,7 @@ def list_(as_json: AsJson = False, debug: Debug = False) -> None:
         typer.echo(f"{name:<{widths[0]}}  {size:>{widths[1]}}  {state:<{widths[2]}}  {about}")
 
 
-@models.command()
+@models.command(short_help="Download models, to be used without a network later.")
 @reported
 def download(names: Names, as_json: AsJson = False, debug: Debug = False) -> None:
     """Download models, so that they can be used without a network afterwards.
@@ -61,7 +59,7 @@ def download(names: Names, as_json: AsJson = False, debug: Debug = False) -> Non
         tell_json(paths)
 
 
-@models.command()
+@models.command(short_help="Show what is known about a model.")
 @reported
 def info(name: NameOrPath, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show what is known about a model, by its name, or what a file of weights holds."""

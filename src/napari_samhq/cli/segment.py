@@ -37,7 +37,7 @@ __all__ = ["segment"]
 Images = Annotated[
     list[str],
     typer.Argument(
-        metavar="IMAGE...",
+        metavar="IMAGE",
         help="TIFF, PNG, JPEG, npy, zarr or OME-Zarr; several, a folder or a pattern, 'a/*.tif'.",
     ),
 ]
