@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +54,12 @@ def tiny_network() -> SamHQModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return SamHQModel(config).eval()
+
+
+@pytest.fixture(autouse=True)
+def no_models_of_ones_own(monkeypatch):
+    """Keep the models of whoever runs the tests out of all lists."""
+    monkeypatch.setenv("NAPARI_SAMHQ_MODELS", str(Path(__file__).parent / "no-such-folder"))
 
 
 @pytest.fixture(scope="session")
