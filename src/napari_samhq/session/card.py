@@ -52,10 +52,12 @@ def session_card(desk: Desk, sentence: str) -> str:
             if picture is None:
                 rows["no picture"] = "the plane is too large to look at as a whole"
             else:
-                figures.append(figure(picture, f"plane {plane}"))
+                figures.append(figure(picture, f"plane {plane}" if plane.other_axes else desk.image.name))
     table = ""
     if len(objects):
-        columns = [name for name in ("label_id", "score", "area", "plane") if name in objects]
+        columns = ["label_id", "score", "area"]
+        if desk.labels.ndim > 2:
+            columns.append("plane")
         shown = objects[columns].head(_MOST_ROWS)
         table = shown.to_html(index=False, float_format="{:.2f}".format, escape=True)
         if len(objects) > _MOST_ROWS:
