@@ -52,7 +52,9 @@ def session_card(desk: Desk, sentence: str) -> str:
             if picture is None:
                 rows["no picture"] = "the plane is too large to look at as a whole"
             else:
-                figures.append(figure(picture, f"plane {plane}" if plane.other_axes else desk.image.name))
+                figures.append(
+                    figure(picture, f"plane {plane}" if plane.other_axes else desk.image.name)
+                )
     table = ""
     if len(objects):
         columns = ["label_id", "score", "area"]
