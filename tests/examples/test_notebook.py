@@ -8,6 +8,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+# Half a minute on a quiet machine, but kernels start slowly on a busy one.
+pytestmark = pytest.mark.timeout(900)
+
 DOCS = Path(__file__).parents[2] / "docs"
 NOTEBOOKS = sorted(path.stem for path in DOCS.glob("*.ipynb"))
 
