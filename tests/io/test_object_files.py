@@ -315,3 +315,12 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
             archive.writestr(f"{index}.roi", bytes(2**26))
     with pytest.raises(FileError, match="unpacks to"):
         read_imagej_rois(path)
+
+
+def test_small_objects_in_a_slide_take_little(tmp_path):
+    shape = (40_000, 45_000)
+    mask = CroppedMask.of(np.eye(30, dtype=bool), (39_960, 44_960))
+    path = write_coco(tmp_path / "slide.json", [CocoImage("slide", shape, (FileObject(3, mask),))])
+    assert path.stat().st_size < 2000
+    (image,) = read_coco(path)
+    assert image.objects[0].mask == mask

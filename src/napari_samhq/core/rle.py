@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["compress_runs", "expand_runs", "mask_from_runs", "runs_of_mask"]
+__all__ = [
+    "compress_runs",
+    "crop_from_runs",
+    "expand_runs",
+    "mask_from_runs",
+    "runs_of_crop",
+    "runs_of_mask",
+]
 
 _FIRST_CHARACTER = 48
 _MORE, _SIGN, _BITS = 0x20, 0x10, 0x1F
@@ -66,6 +74,77 @@ def mask_from_runs(runs: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bo
     >>> mask_from_runs([1, 3], (2, 2)).astype(int).tolist()
     [[0, 1], [1, 1]]
     """
+    _check_runs(runs, shape)
+    height, width = shape
+    values: Any = np.arange(len(runs)) % 2 == 1
+    mask: NDArray[np.bool_] = np.repeat(values, runs).reshape((width, height)).T
+    return mask
+
+
+def runs_of_crop(mask: CroppedMask, shape: tuple[int, int]) -> list[int]:
+    """Count the runs of a mask in an image, in time and memory of the mask alone.
+
+    Parameters
+    ----------
+    mask : CroppedMask
+        What lies outside of the image is left out.
+    shape : tuple of two ints
+        Height and width of the image in pixels.
+
+    Examples
+    --------
+    >>> runs_of_crop(CroppedMask.of([[True]], (1, 2)), (3, 4))
+    [7, 1, 4]
+    """
+    height, width = shape
+    top, left = max(mask.top, 0), max(mask.left, 0)
+    bottom, right = min(mask.top + mask.height, height), min(mask.left + mask.width, width)
+    size = max(bottom - top, 0), max(right - left, 0)
+    columns = np.pad(mask.within(size, (top, left)).T, ((0, 0), (1, 1))).astype(np.int8)
+    steps = np.diff(columns, axis=1)
+    column, row = np.nonzero(steps == 1)  # down the columns, so runs and their ends come in pairs
+    starts = (column + left) * height + row + top
+    column, row = np.nonzero(steps == -1)
+    stops = (column + left) * height + row + top
+    # A run that reaches the end of a column may go on in the next one.
+    apart = starts[1:] != stops[:-1]
+    starts, stops = (
+        starts[np.r_[True, apart][: len(starts)]],
+        stops[np.r_[apart, True][: len(stops)]],
+    )
+    edges = np.stack([starts, stops], axis=1).ravel()
+    runs: list[int] = np.diff(edges, prepend=0, append=height * width).tolist()
+    return runs[:-1] if len(runs) > 1 and runs[-1] == 0 else runs
+
+
+def crop_from_runs(runs: Sequence[int], shape: tuple[int, int]) -> CroppedMask:
+    """Turn runs into a mask, in time and memory of the columns that it takes.
+
+    Parameters and errors are those of :func:`mask_from_runs`.
+
+    Examples
+    --------
+    >>> found = crop_from_runs([7, 1, 4], (3, 4))
+    >>> found.top, found.left, found.array().tolist()
+    (1, 2, [[True]])
+    """
+    _check_runs(runs, shape)
+    height = shape[0]
+    ends = np.cumsum(np.array(runs, dtype=np.int64))
+    starts, stops = ends[:-1][::2], ends[1::2]
+    filled = stops > starts
+    starts, stops = starts[filled], stops[filled]
+    if not starts.size:
+        return CroppedMask.of(np.zeros((0, 0), dtype=bool))
+    first, last = int(starts[0]) // height, (int(stops[-1]) - 1) // height
+    steps = np.zeros((last - first + 1) * height + 1, dtype=np.int8)
+    np.add.at(steps, starts - first * height, 1)
+    np.add.at(steps, stops - first * height, -1)
+    inside = np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
+    return CroppedMask.of(inside.reshape(-1, height).T, (0, first))
+
+
+def _check_runs(runs: Sequence[int], shape: tuple[int, int]) -> None:
     height, width = shape
     if any(run < 0 for run in runs):
         raise FileError(f"A run of {min(runs)} pixels: no mask has one. The file is damaged.")
@@ -75,9 +154,6 @@ def mask_from_runs(runs: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bo
             f"The runs add up to {total} pixels, but the mask of {height} x {width} has "
             f"{height * width}. The file is damaged."
         )
-    values: Any = np.arange(len(runs)) % 2 == 1
-    mask: NDArray[np.bool_] = np.repeat(values, runs).reshape((width, height)).T
-    return mask
 
 
 def compress_runs(runs: Sequence[int]) -> str:

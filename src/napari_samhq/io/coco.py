@@ -13,9 +13,8 @@ import numpy as np
 
 from napari_samhq.core.drawn import Drawn, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc
-from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.outlines import fill_polygon, outline_of
-from napari_samhq.core.rle import compress_runs, expand_runs, mask_from_runs, runs_of_mask
+from napari_samhq.core.rle import compress_runs, crop_from_runs, expand_runs, runs_of_crop
 from napari_samhq.errors import FileError
 from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json, write_json
 from napari_samhq.io.objects import FileObject, box_xywh
@@ -23,6 +22,8 @@ from napari_samhq.io.objects import FileObject, box_xywh
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from napari_samhq.core.masks import CroppedMask
 
 __all__ = ["CocoImage", "chosen_image", "read_coco", "read_coco_boxes", "write_coco"]
 
@@ -327,7 +328,7 @@ def _distinct(ids: Sequence[int]) -> Sequence[int]:
 def _encoded(one: FileObject, shape: tuple[int, int]) -> dict[str, Any]:
     return {
         "size": [shape[0], shape[1]],
-        "counts": compress_runs(runs_of_mask(one.mask.within(shape))),
+        "counts": compress_runs(runs_of_crop(one.mask, shape)),
     }
 
 
@@ -354,7 +355,7 @@ def _decoded(segmentation: Any, shape: tuple[int, int]) -> CroppedMask:
         runs = expand_runs(counts)
     else:
         runs = [as_number(one, "a run", whole=True) for one in as_list(counts, "counts")]
-    return CroppedMask.of(mask_from_runs(runs, size))
+    return crop_from_runs(runs, size)
 
 
 def _from_polygons(polygons: list[Any], shape: tuple[int, int]) -> CroppedMask:
