@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from npe2 import PluginManifest
 from qtpy.QtCore import QLocale
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QWidget
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QGroupBox, QLineEdit, QWidget
 
 import napari_samhq
 from napari_samhq.settings import CommitRules, SessionSettings
 from napari_samhq.ui.form import Form
+from napari_samhq.ui.keys import KEYS
 from napari_samhq.ui.preferences import Preferences
 
 
@@ -123,3 +124,15 @@ def test_without_the_plugin_preferences_last_as_long_as_the_window(plugin_settin
     mine.put("rules", "fill_holes", True)
     assert mine.get("rules", "fill_holes", False) is True
     assert Preferences().get("rules", "fill_holes", False) is False
+
+
+@pytest.mark.filterwarnings("ignore:Could not resolve type hint")  # of napari's own actions
+def test_napari_shows_our_page_among_its_preferences(kept, qtbot):
+    from napari._qt.dialogs.preferences_dialog import PreferencesDialog
+
+    dialog = PreferencesDialog()  # napari takes some names of groups for its own, and fails then
+    qtbot.addWidget(dialog)
+    titles = {box.title() for box in dialog.findChildren(QGroupBox)}
+    assert titles >= {"Segmenting", "Accepting objects", "Shortcuts"}
+    written = [line.text() for line in dialog.findChildren(QLineEdit)]
+    assert {key.keys for key in KEYS} <= set(written)

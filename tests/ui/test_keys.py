@@ -127,7 +127,7 @@ def configurations():
 
 
 def test_the_preferences_list_all_keys(configurations):
-    listed = configurations["shortcuts"].properties
+    listed = configurations["keys"].properties
     assert [(a, p.default, p.title) for a, p in listed.items()] == [
         (key.action, key.keys, key.what) for key in KEYS
     ]

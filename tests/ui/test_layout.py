@@ -138,8 +138,8 @@ def test_rules_chosen_in_the_dock_hold_in_the_session_and_in_the_next_dock(bare_
 
 
 def test_keys_of_the_preferences_are_used_at_once(bare_dock, preferences):
-    preferences.put("shortcuts", "accept", "F9")
-    preferences.put("shortcuts", "undo", "M")
+    preferences.put("keys", "accept", "F9")
+    preferences.put("keys", "undo", "M")
     dock = bare_dock()
     assert "F9" in dock.object.buttons["accept"].text()
     assert "Keys M for 'Undo' are not used" in dock.status.sentence.text()

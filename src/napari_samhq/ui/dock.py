@@ -197,7 +197,7 @@ class SamHQDock(QWidget):
         controller.changed.connect(self._show)
         controller.layers_changed.connect(self._showing.layers)
         controller.layers_changed.connect(lambda: self._taking_up.start())
-        controller.preferences.listen("shortcuts", self._rebinding.start)
+        controller.preferences.listen("keys", self._rebinding.start)
 
     def _do(self, action: str) -> Callable[[], None]:
         """Make what a key or button calls."""
@@ -233,7 +233,7 @@ class SamHQDock(QWidget):
 
     def _bind_keys(self) -> None:
         preferences = self.controller.preferences
-        self._keys.bind({k.action: preferences.get("shortcuts", k.action, k.keys) for k in KEYS})
+        self._keys.bind({k.action: preferences.get("keys", k.action, k.keys) for k in KEYS})
         for panel in (self.tools, self.object, self.files):
             panel.show_keys(self._keys.written)
         if self._keys.problems:
