@@ -46,16 +46,15 @@ class LookAhead(QObject):
 
     def close(self) -> None:
         """Follow no more."""
-        self._timer.stop()
         for event in self._events:
             event.disconnect(self._moved)
-        self._events = ()
+        self._events = ()  # the timer may be gone already, with all of Qt
 
     def _moved(self, _event: object = None) -> None:
         self._timer.start()
 
     def _look(self) -> None:
-        session = self._session()
+        session = self._session() if self._events else None
         if session is None or session.desk.closed or session.desk.paused:
             return
         if max(layer_shape(session.image)[-2:]) > _LARGE_PX:
