@@ -14,7 +14,7 @@ import numpy as np
 from napari_samhq.core.identity import ImageIdentity, content_digest
 from napari_samhq.core.sparse_labels import SparseLabels
 from napari_samhq.errors import FileError
-from napari_samhq.io.layer_data import write_labels_layer, write_prompts
+from napari_samhq.io.layer_writing import write_labels_layer, write_prompts
 from napari_samhq.io.session_document import SavedLabels, SavedSession
 from napari_samhq.io.session_files import read_session, write_session
 from napari_samhq.session.saving import SAVED_IN, running_on
