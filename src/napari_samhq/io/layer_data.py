@@ -29,7 +29,6 @@ __all__ = ["LARGEST_LABELS_PX", "LayerData", "is_readable", "read_layer_data"]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
-_AXES = frozenset("tczyx")
 _SNIFFED_BYTES = 2**22
 LARGEST_LABELS_PX = 2**30
 _POLARITIES = {True: "object", False: "background"}
