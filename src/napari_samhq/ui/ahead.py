@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QTimer
 
 from napari_samhq.session.frames import layer_shape
 
@@ -21,7 +21,7 @@ _STILL_MS = 400
 _LARGE_PX = 1024  # smaller images are looked at as a whole, once
 
 
-class LookAhead(QObject):
+class LookAhead:
     """Has the model look at the middle of the screen when a large image comes to rest there.
 
     Parameters
@@ -33,12 +33,8 @@ class LookAhead(QObject):
     """
 
     def __init__(self, viewer: ViewerModel, session: Callable[[], Session | None]) -> None:
-        super().__init__()
         self._session = session
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_STILL_MS)
-        self._timer.timeout.connect(self._look)
+        self._moves = 0
         camera = viewer.scene.camera.events
         self._events: tuple[Any, ...] = (camera.center, camera.zoom)
         for event in self._events:
@@ -48,14 +44,19 @@ class LookAhead(QObject):
         """Follow no more."""
         for event in self._events:
             event.disconnect(self._moved)
-        self._events = ()  # the timer may be gone already, with all of Qt
+        self._events = ()
 
     def _moved(self, _event: object = None) -> None:
-        self._timer.start()
+        self._moves += 1
+        moves = self._moves
+        # Not a timer of its own: that might be gone before the window is closed.
+        QTimer.singleShot(_STILL_MS, lambda: self._look(moves))
 
-    def _look(self) -> None:
-        session = self._session() if self._events else None
-        if session is None or session.desk.closed or session.desk.paused:
+    def _look(self, moves: int) -> None:
+        session = self._session()
+        if not self._events or moves != self._moves or session is None:
+            return
+        if session.desk.closed or session.desk.paused:
             return
         if max(layer_shape(session.image)[-2:]) > _LARGE_PX:
             session.desk.making.prepare()
