@@ -20,6 +20,13 @@ from napari_samhq.errors import (
     SettingsError,
     TrainingError,
 )
+from napari_samhq.model import (
+    SamHQConfig,
+    SamHQMaskDecoderConfig,
+    SamHQModel,
+    SamHQPromptEncoderConfig,
+    SamHQVisionConfig,
+)
 from napari_samhq.training.finetune import finetune, iter_finetune, state_path
 from napari_samhq.training.tuner import HQ_PARTS
 from napari_samhq.training.tuning_events import Begun, Checked, FineTuned, Learned, Looked
@@ -357,3 +364,32 @@ def test_what_progress_raises_ends_it_and_nothing_is_written(base, tmp_path):
     with pytest.raises(samhq.Cancelled, match="enough"):
         finetune(IMAGES, LABELS, base, out=tmp_path / "a.safetensors", progress=progress, **QUICK)
     assert not any(tmp_path.iterdir())
+
+
+def test_published_kinds_of_models_learn_too(tmp_path):
+    # Their encoder is a ViT, prompts are not drawn, and a low-res pixel spans four model pixels.
+    vision = SamHQVisionConfig(
+        hidden_size=24, output_channels=16, num_hidden_layers=2, num_attention_heads=2,
+        image_size=64, patch_size=16, window_size=2, global_attn_indexes=[1], num_pos_feats=8,
+        mlp_ratio=2.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = SamHQModel(
+        SamHQConfig(
+            vision,
+            SamHQPromptEncoderConfig(
+                hidden_size=16, image_size=64, patch_size=16, mask_input_channels=4
+            ),
+            SamHQMaskDecoderConfig(
+                hidden_size=16, mlp_dim=16, num_attention_heads=2, iou_head_hidden_dim=16,
+                vit_dim=24,
+            ),
+        )
+    )  # fmt: skip
+    network.save_pretrained(tmp_path / "vit")
+    done = finetune(
+        IMAGES, LABELS, tmp_path / "vit", out=tmp_path / "head.safetensors",
+        learning_rate=1e-2, **QUICK | {"steps": 60, "patience": 60},
+    )  # fmt: skip
+    assert done.after["box"] > done.before["box"]
+    assert "mask_decoder.join_hq.weight" not in load_file(done.path)
