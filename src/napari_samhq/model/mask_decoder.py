@@ -82,12 +82,16 @@ class MaskDecoder(nn.Module):
 
     def hq_features(self, image_embedding: Tensor, early_features: Tensor) -> Tensor:
         """Fuse (B, C, h, w) and (B, h, w, E) to the HQ features (B, C / 8, 4h, 4w)."""
-        early = self.compress_vit_conv1(early_features.permute(0, 3, 1, 2))
-        early = self.compress_vit_conv2(F.gelu(self.compress_vit_norm(early)))
-        final = self.encoder_conv1(image_embedding)
-        final = self.encoder_conv2(F.gelu(self.encoder_norm(final)))
-        out: Tensor = early + final
-        return out
+        early = _fourfold(
+            early_features, self.compress_vit_conv1, self.compress_vit_norm, self.compress_vit_conv2
+        )
+        final = _fourfold(
+            image_embedding.permute(0, 2, 3, 1),
+            self.encoder_conv1,
+            self.encoder_norm,
+            self.encoder_conv2,
+        )
+        return (early + final).permute(0, 3, 1, 2)
 
     def forward(
         self,
@@ -122,25 +126,73 @@ class MaskDecoder(nn.Module):
             tokens = torch.cat([tokens, sparse], dim=1)
         tokens, image = self.transformer(tokens, image, image_places)
 
-        upscaled = F.gelu(self.upscale_layer_norm(self.upscale_conv1(image)))
-        upscaled = self.upscale_conv2(upscaled)
-        upscaled = F.gelu(upscaled if pictures is None else upscaled + pictures.fine)
-        joint = upscaled
-        if self.join_hq is not None:
-            joint = joint + _for_each_prompt(self.join_hq(hq_features), per_image)
-        refined = self.mask_conv2(F.gelu(self.mask_norm(self.mask_conv1(joint))))
-        refined = refined + _for_each_prompt(hq_features, per_image)
-
+        upscaled = _fourfold(
+            image.permute(0, 2, 3, 1),
+            self.upscale_conv1,
+            self.upscale_layer_norm,
+            self.upscale_conv2,
+        )
+        if pictures is not None:
+            upscaled = upscaled + pictures.fine.permute(0, 2, 3, 1)
+        upscaled = F.gelu(upscaled)
         heads = self.output_hypernetworks_mlps
         vectors = torch.stack([head(tokens[:, 1 + i]) for i, head in enumerate(heads)], dim=1)
         hq_vector = self.hq_mask_mlp(tokens[:, 1 + len(heads)])[:, None]
+        hq_features = _for_each_prompt(hq_features, per_image)
         return DecodedMasks(
-            sam_logits=torch.einsum("pmc,pchw->pmhw", vectors, upscaled),
-            hq_logits=torch.einsum("pmc,pchw->pmhw", hq_vector, refined),
+            sam_logits=_products(vectors, upscaled.permute(0, 3, 1, 2)),
+            hq_logits=self._hq_logits(upscaled, hq_features, hq_vector),
             scores=self.iou_prediction_head(tokens[:, 0]),
         )
 
+    def _hq_logits(self, upscaled: Tensor, hq_features: Tensor, vector: Tensor) -> Tensor:
+        """Read the HQ mask: `upscaled` (P, 4h, 4w, C), features (1 or P, C, 4h, 4w), (P, 1, C).
+
+        As published, `vector` is multiplied with the output of `mask_conv2`. Both are linear, so
+        they become one convolution to one channel instead of C, another one for each prompt.
+        """
+        joint = upscaled
+        if self.join_hq is not None:
+            weight, bias = self.join_hq.weight.flatten(1), self.join_hq.bias
+            joint = joint + F.linear(hq_features.permute(0, 2, 3, 1), weight, bias)
+        fine = self.mask_conv1(joint.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        fine = F.gelu(self.mask_norm.over_last(fine))
+        assert self.mask_conv2.bias is not None
+        folded = torch.einsum("pc,cfyx->pyxf", vector[:, 0], self.mask_conv2.weight)
+        refined = _convolved_3x3(fine, folded) + (vector @ self.mask_conv2.bias)[..., None, None]
+        return refined + _products(vector, hq_features)
+
+
+def _fourfold(
+    x: Tensor, conv1: nn.ConvTranspose2d, norm: LayerNorm2d, conv2: nn.ConvTranspose2d
+) -> Tensor:
+    """Enlarge (P, h, w, C) by two 2x2 transposed convolutions to (P, 4h, 4w, C').
+
+    Such a convolution makes each pixel four pixels, and none depends on a neighbour: it is a linear
+    layer. All that is left to do is to put the pixels into order, once, at the end.
+    """
+    for conv in (conv1, conv2):
+        weight = conv.weight.permute(2, 3, 1, 0).flatten(0, 2)
+        assert conv.bias is not None
+        x = F.linear(x, weight, conv.bias.repeat(4)).unflatten(-1, (2, 2, -1))
+        if conv is conv1:
+            x = F.gelu(norm.over_last(x))
+    x = x.permute(0, 1, 3, 5, 2, 4, 6, 7)
+    return x.flatten(4, 6).flatten(1, 3)
+
+
+def _convolved_3x3(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolve each (H, W, C) of x with its own (3, 3, C) to one channel: (P, 1, H, W)."""
+    # What a pixel gives to its nine neighbours is one product; `fold` adds up what each is given.
+    given = weight.flip(1, 2).flatten(1, 2) @ x.flatten(1, 2).transpose(1, 2)
+    return F.fold(given, x.shape[1:3], 3, padding=1)
+
+
+def _products(vectors: Tensor, features: Tensor) -> Tensor:
+    """Multiply vectors (P, M, C) with the channels of (1 or P, C, H, W): (P, M, H, W)."""
+    return (vectors @ features.flatten(2)).unflatten(-1, features.shape[2:])
+
 
 def _for_each_prompt(features: Tensor, per_image: int) -> Tensor:
-    """Repeat features (B, ...) to (P, ...), without a copy where there is nothing to repeat."""
-    return features if per_image == 1 else features.repeat_interleave(per_image, dim=0)
+    """Repeat features (B, ...) to (P, ...); those of one image serve all prompts as they are."""
+    return features if 1 in (per_image, len(features)) else features.repeat_interleave(per_image, 0)

@@ -9,9 +9,11 @@ are kept. Published SAM-HQ models have no such maps; the bundled ``micro`` has.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = ["MAP_COUNT", "PromptMapEmbedding", "PromptPictures", "prompt_maps"]
@@ -64,8 +66,20 @@ def prompt_maps(
         Values between -1 and 1.
     """
     count = len(points_xy if points_xy is not None else boxes_xy)  # type: ignore[arg-type]
-    nothing = rows.new_zeros(count, rows.shape[1], columns.shape[1])
-    maps = [nothing] * MAP_COUNT
+    maps = [rows.new_zeros(count, rows.shape[1], columns.shape[1])] * MAP_COUNT
+    for index, drawn in _drawn(points_xy, labels, boxes_xy, columns, rows):
+        maps[index] = drawn.expand_as(maps[index])
+    return torch.stack(maps, dim=1)
+
+
+def _drawn(
+    points_xy: Tensor | None,
+    labels: Tensor | None,
+    boxes_xy: Tensor | None,
+    columns: Tensor,
+    rows: Tensor,
+) -> Iterator[tuple[int, Tensor]]:
+    """Draw only what is not 0: places among the maps, and maps (P, 1 or h, 1 or w)."""
     bumps = len(POINT_SCALES_PX)
     if points_xy is not None and labels is not None and points_xy.shape[1]:
         centres = points_xy.to(rows.dtype) + 0.5
@@ -74,34 +88,50 @@ def prompt_maps(
         for kind, first in ((1, 0), (0, bumps)):
             # Points of another kind are infinitely far, where a bump is 0.
             away = torch.where(labels == kind, 0.0, torch.inf)[..., None].to(rows.dtype)
-            nearest = ((down + away)[..., :, None] + across[..., None, :]).amin(1)
-            maps[first : first + bumps] = [
-                torch.exp(nearest / (-2 * scale**2)) for scale in POINT_SCALES_PX
-            ]
-        drawn = ((labels == 1) | (labels == 0)).any(1).to(rows.dtype)
-        maps[-1] = nothing + drawn[:, None, None]
+            for index, scale in enumerate(POINT_SCALES_PX, first):
+                x, y = (torch.exp(d / (-2 * scale**2)) for d in (across, down + away))
+                yield index, (y[..., None] * x[..., None, :]).amax(1)
+        any_drawn = ((labels == 1) | (labels == 0)).any(1).to(rows.dtype)
+        yield MAP_COUNT - 1, any_drawn[:, None, None]
     if boxes_xy is not None:
-        maps[2 * bumps : -1] = _box_maps(boxes_xy.to(rows.dtype) + 0.5, columns, rows)
-    return torch.stack(maps, dim=1)
+        yield from enumerate(_box_maps(boxes_xy.to(rows.dtype) + 0.5, columns, rows), 2 * bumps)
 
 
-def _box_maps(boxes_xy: Tensor, columns: Tensor, rows: Tensor) -> list[Tensor]:
+def _box_maps(boxes_xy: Tensor, columns: Tensor, rows: Tensor) -> Iterator[Tensor]:
     """Signed distances to the sides, positive inside; of several boxes the greatest."""
     x0, y0, x1, y1 = boxes_xy[..., None].unbind(2)
     x, y = columns[:, None], rows[:, None]
-    drawn = []
     for scale in BOX_SCALES_PX:
-        # Sides depend on rows or on columns alone, which spares most of the work.
         left, right = torch.tanh((x - x0) / scale), torch.tanh((x1 - x) / scale)
         top, bottom = torch.tanh((y - y0) / scale), torch.tanh((y1 - y) / scale)
-        by_column = [side[..., None, :] for side in (left, right, torch.minimum(left, right))]
-        by_row = [side[..., None] for side in (top, bottom, torch.minimum(top, bottom))]
-        nearest = torch.minimum(by_column[2], by_row[2])
-        drawn += [side.expand_as(nearest) for side in (*by_column[:2], *by_row[:2])] + [nearest]
+        yield from (side.amax(1)[:, None, :] for side in (left, right))
+        yield from (side.amax(1)[..., None] for side in (top, bottom))
+        by_column, by_row = torch.minimum(left, right), torch.minimum(top, bottom)
+        yield torch.minimum(by_column[..., None, :], by_row[..., None]).amax(1)
     across = (2 * x - x0 - x1) / (x1 - x0).clamp_min(1)
     down = (2 * y - y0 - y1) / (y1 - y0).clamp_min(1)
-    ellipse = torch.tanh(1 - across[..., None, :] ** 2 - down[..., None] ** 2)
-    return [each.amax(1) for each in (*drawn, ellipse, torch.ones_like(ellipse))]
+    yield torch.tanh(1 - across[..., None, :] ** 2 - down[..., None] ** 2).amax(1)
+    yield torch.ones_like(x0[:, :1])
+
+
+def _mixed(maps: Iterable[tuple[int, Tensor]], convolution: nn.Conv2d) -> Tensor:
+    """Apply a 1x1 convolution to maps as `_drawn` gives them: (P, h, w, C).
+
+    Maps that do not change along an axis are multiplied with its weights before they are spread
+    out; a box's sides are such, and so are most maps.
+    """
+    weight = convolution.weight.flatten(1)
+    thin, full = {}, []
+    for index, drawn in maps:
+        if 1 in drawn.shape[1:]:
+            product = drawn[..., None] * weight[:, index]
+            thin[drawn.shape] = thin.get(drawn.shape, convolution.bias * 0) + product
+        else:
+            full.append((index, drawn))
+    stacked = torch.stack([drawn for _, drawn in full], dim=1)
+    columns = weight[:, [index for index, _ in full]]
+    mixed = F.linear(stacked.flatten(2).transpose(1, 2), columns, convolution.bias)
+    return sum(thin.values(), start=mixed.unflatten(1, stacked.shape[2:]))
 
 
 class PromptMapEmbedding(nn.Module):
@@ -141,9 +171,10 @@ class PromptMapEmbedding(nn.Module):
             if origin_xy is not None:
                 columns = columns + origin_xy[:, :1].to(columns.dtype)
                 rows = rows + origin_xy[:, 1:].to(rows.dtype)
-            maps = prompt_maps(points_xy, labels, boxes_xy, columns, rows)
-            # The order in memory that the transformer's output has: sums of the two are fast then.
-            pictures.append(mixer(maps.contiguous(memory_format=torch.channels_last)))
+            maps = _drawn(points_xy, labels, boxes_xy, columns, rows)
+            hidden = mixer[1](_mixed(maps, mixer[0]))
+            picture = F.linear(hidden, mixer[2].weight.flatten(1), mixer[2].bias)
+            pictures.append(picture.permute(0, 3, 1, 2))
         return PromptPictures(*pictures)
 
 
