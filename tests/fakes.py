@@ -84,7 +84,9 @@ class FakePredictor:
                 self.predict(embedding, p.points, p.point_labels, p.box, p.mask, **options),
             )
 
-    def iter_logits(self, embedding, prompts, *, multimask=False, output="sam+hq"):
+    def iter_logits(
+        self, embedding, prompts, *, multimask=False, output="sam+hq", least_score=None
+    ):
         """Give logits as fine as the image, so that enlarging them gives back the masks."""
         side = embedding.input_size
         for index, p in self.iter_predict(embedding, prompts, multimask=multimask, output=output):

@@ -120,7 +120,8 @@ def test_several_masks_are_sams_other_three_by_score(predictor, tiny_network, em
     prediction = predictor.predict(embedding, [[30, 40]], multimask=True)
     single = predictor.predict(embedding, [[30, 40]])
     hq = predictor.predict(embedding, [[30, 40]], hq_only=True)
-    decoded = _decoding.decode(tiny_network, embedding, [PROMPTS[0].cleaned((200, 250))], 32)
+    with torch.inference_mode():
+        decoded = _decoding.decode(tiny_network, embedding, [PROMPTS[0].cleaned((200, 250))], 32)
     order = decoded.scores[0, 1:].argsort(descending=True)
     sam = (decoded.sam_logits[0, 1:][order] + decoded.hq_logits[0]).detach().numpy()
     assert np.allclose(prediction.low_res_logits, sam, atol=1e-5)
@@ -188,6 +189,22 @@ def test_answers_come_one_by_one_and_can_be_left(predictor, embedding, monkeypat
     assert (index, prediction.masks.shape) == (0, (1, 200, 250))
     answers.close()
     assert decoded == [2]
+
+
+def test_unpromising_masks_are_spared(predictor, embedding):
+    def ask(**options):
+        parts = list(predictor.iter_logits(embedding, PROMPTS[:1] * 3 + PROMPTS, **options))
+        order = np.argsort(np.concatenate([indices for indices, _, _ in parts]))
+        return (np.concatenate(column)[order] for column in list(zip(*parts, strict=True))[1:])
+
+    logits, scores = ask(multimask=True)
+    best = scores.max(axis=1)
+    for least in (best.min() - 1, np.median(best), best.max() + 1):
+        some, same_scores = ask(multimask=True, least_score=float(least))
+        good = best >= np.float32(least)
+        assert np.array_equal(scores, same_scores)
+        assert np.abs(some[good] - logits[good]).max(initial=0) < 1e-4
+        assert np.isnan(some[~good]).all()
 
 
 def test_no_prompts_no_answers(predictor, embedding):
@@ -417,9 +434,9 @@ def test_when_memory_runs_out_the_batch_is_halved_once(predictor, embedding, err
     lengths = []
     work = _decoding.decode
 
-    def decode(network, embedding, prompts, size):
+    def decode(network, embedding, prompts, size, least_score):
         lengths.append(len(prompts))
-        return work(network, embedding, prompts, size)
+        return work(network, embedding, prompts, size, least_score)
 
     where = "napari_samhq.inference.predictor.decode"
     monkeypatch.setattr(where, _failing(1, error, decode))

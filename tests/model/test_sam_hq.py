@@ -14,6 +14,7 @@ from napari_samhq.model import (
     SamHQVisionModel,
     TinyVitConfig,
 )
+from napari_samhq.model import attention as attention_module
 from napari_samhq.model.attention import ViTAttention, join_windows, split_windows
 
 VIT = SamHQVisionConfig(
@@ -150,8 +151,9 @@ def test_attention_in_steps_equals_attention_at_once(first, monkeypatch):
     x = torch.randn(2, 10, 7, 24)
     with torch.inference_mode():
         at_once = attention(x)
-        monkeypatch.setattr("napari_samhq.model.attention._SCORES_PER_STEP", 1)
-        assert torch.allclose(attention(x), at_once, atol=1e-6)
+        for most in (1, 2 * 7 * 70, 2 * 70 * 70):  # a row, two rows, two heads at a time
+            monkeypatch.setitem(attention_module._SCORES_PER_STEP, "cpu", most)
+            assert torch.allclose(attention(x), at_once, atol=1e-6)
 
 
 def test_attention_is_what_the_formula_says():

@@ -14,6 +14,7 @@ from PIL import Image
 from napari_samhq.core.doubt import Doubt, uncertainty_of
 from napari_samhq.core.geometry import rc_to_model_xy
 from napari_samhq.errors import OutOfMemoryError, PromptError
+from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.prediction import Prediction
 from napari_samhq.model.image_processor import (
     MASK_PROMPT_LOGIT,
@@ -37,19 +38,24 @@ if TYPE_CHECKING:
 # Measured on the CPU for ViT and micro: the decoder's peak for each prompt of a batch is 8 to 10.5
 # times what it reads of the image.
 _COPIES_PER_PROMPT = 11
-# On the CPU large batches gain nothing in time, and small ones can be cancelled sooner.
-_BATCH_BYTES = {"cpu": 2**28}
+# On the CPU prompts are answered one by one, unless they are small: what several need at once
+# leaves the cache, and takes 1.5 times as long.
+_BATCH_BYTES = {"cpu": 2**25}
 _BATCH_BYTES_ELSEWHERE = 2**32
 _LONGEST_CHUNK = 64
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """How prompts are to be answered: candidates, which logits make the mask, and from where on."""
+    """How prompts are to be answered: candidates, which logits make the mask, and from where on.
+
+    With `least_score`, prompts none of whose three candidates has it need no masks.
+    """
 
     multimask: bool
     output: Output
     threshold: float
+    least_score: float | None = None
 
     @classmethod
     def of(cls, multimask: bool, hq_only: bool, output: Output, threshold: float) -> Wanted:
@@ -64,7 +70,11 @@ class Wanted:
 
 
 def decode(
-    network: SamHQModel, embedding: ImageEmbedding, prompts: Sequence[Prompt], low_res_size: int
+    network: SamHQModel,
+    embedding: ImageEmbedding,
+    prompts: Sequence[Prompt],
+    low_res_size: int,
+    least_score: float | None = None,
 ) -> DecodedMasks:
     """Run the decoder on prompts of one kind.
 
@@ -76,6 +86,8 @@ def decode(
         Cleaned, and alike: as many points each, all or none with a box, all or none with a mask.
     low_res_size : int
         Side of the low-res logits.
+    least_score : float, optional
+        As in `SamHQModel.decode`.
 
     Returns
     -------
@@ -98,7 +110,12 @@ def decode(
         masks = torch.stack(logits)[:, None].to(device)
     features = ImageFeatures(embedding.image_embedding[None], embedding.hq_features[None])
     return network.decode(
-        features, points_xy=points, point_labels=labels, boxes_xy=boxes, mask_logits=masks
+        features,
+        points_xy=points,
+        point_labels=labels,
+        boxes_xy=boxes,
+        mask_logits=masks,
+        least_score=least_score,
     )
 
 
@@ -223,16 +240,22 @@ def enlarged(
     Prediction
         Over the whole image.
     """
-    height, width = embedding.image_shape
-    masks = np.empty((len(logits), height, width), dtype=np.bool_)
-    with guarding_memory("enlarging a mask", logits.device):
-        for mask, low_res in zip(masks, logits, strict=True):  # one at a time, for memory
-            full = upscale_logits(
-                low_res[None], embedding.input_shape, (height, width), embedding.input_size
-            )
-            mask[:] = (full[0] > threshold).cpu().numpy()
+    shape = embedding.image_shape
     low_res_logits = logits.cpu().numpy().copy()
-    region = slice(0, height), slice(0, width)
+    masks = np.zeros((len(logits), *shape), dtype=np.bool_)
+    with guarding_memory("enlarging a mask", logits.device):
+        if logits.device.type == "cpu":
+            enlarger = Enlarger(embedding, logits.shape[-1])
+            height, width = enlarger.low_res_shape
+            for mask, low_res in zip(masks, low_res_logits, strict=True):
+                enlarger.draw(low_res[:height, :width], mask, threshold)
+        else:  # all of it there takes less time than a small part of it here
+            for mask, low_res in zip(masks, logits, strict=True):  # one at a time, for memory
+                full = upscale_logits(
+                    low_res[None], embedding.input_shape, shape, embedding.input_size
+                )
+                mask[:] = (full[0] > threshold).cpu().numpy()
+    region = slice(0, shape[0]), slice(0, shape[1])
     return Prediction(
         masks=masks,
         scores=scores.cpu().numpy(),

@@ -46,8 +46,12 @@ class SupportsLogits(SupportsPrediction, Protocol):
         *,
         multimask: bool = False,
         output: Output = "sam+hq",
+        least_score: float | None = None,
     ) -> Iterator[tuple[list[int], NDArray[np.float32], NDArray[np.float32]]]:
-        """Answer in batches: places of P prompts, logits (P, M, h, w), scores (P, M)."""
+        """Answer in batches: places of P prompts, logits (P, M, h, w), scores (P, M).
+
+        Logits of prompts without a candidate of `least_score` may be anything.
+        """
         ...
 
 
@@ -186,7 +190,9 @@ def ask_tile(
     prompts = [Prompt(points=[point]) for point in window.local(points_rc)]
     judge = _Judge(settings, grid, tile.read, window, embedding, finer)
     done = 0
-    for indices, logits, scores in predictor.iter_logits(embedding, prompts, multimask=True):
+    for indices, logits, scores in predictor.iter_logits(
+        embedding, prompts, multimask=True, least_score=settings.min_score
+    ):
         judge.take(points_rc[indices], logits, scores)
         done += len(indices)
         yield Asked(done, len(prompts))

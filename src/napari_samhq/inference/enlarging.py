@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Enlarger"]
 
+# A pixel needs few of the logits; the fewer pixels in a product, the fewer zeros are multiplied.
+_PIXELS_PER_STEP = 128
+
 
 class Enlarger:
-    """Enlarge low-res logits of one embedding as :meth:`Predictor.predict` does, but in part.
+    """Enlarge low-res logits of one embedding as published, but in the object's bounding box only.
 
     Enlarging is linear along rows and along columns, so it is a product with one matrix for each;
-    a mask's bounding box needs a few of their rows.
+    a mask's bounding box needs a few of their rows. Outside of it no logit is above the threshold,
+    and no mixture of them.
 
     Parameters
     ----------
@@ -60,12 +65,42 @@ class Enlarger:
         CroppedMask
             In pixels of the embedded image; empty where no logit is above the threshold.
         """
+        region = self._support(logits, threshold)
+        above = self._enlarged(logits, region) > threshold
+        return CroppedMask.of(above, (region[0].start, region[1].start))
+
+    def draw(
+        self, logits: NDArray[np.float32], mask: NDArray[np.bool_], threshold: float = 0.0
+    ) -> None:
+        """Enlarge one mask into an empty one of the image's size.
+
+        Parameters
+        ----------
+        logits : ndarray of shape (h, w), float32
+            Cut to `low_res_shape`.
+        mask : ndarray of shape (H, W), bool
+            All False; what belongs to the object becomes True.
+        threshold : float, optional
+            Logits above it are object.
+        """
+        region = self._support(logits, threshold)
+        np.greater(self._enlarged(logits, region), threshold, out=mask[region])
+
+    def _support(self, logits: NDArray[np.float32], threshold: float) -> tuple[slice, slice]:
+        """Rows and columns of the image that may be above the threshold."""
         inside = logits > threshold
-        rows, low_rows = self._rows.support(np.flatnonzero(inside.any(axis=1)))
-        cols, low_cols = self._cols.support(np.flatnonzero(inside.any(axis=0)))
-        part = self._rows.weights[rows, low_rows] @ logits[low_rows, low_cols]
-        full = part @ self._cols.weights[cols, low_cols].T
-        return CroppedMask.of(full > threshold, (rows.start, cols.start))
+        return (
+            self._rows.support(np.flatnonzero(inside.any(axis=1))),
+            self._cols.support(np.flatnonzero(inside.any(axis=0))),
+        )
+
+    def _enlarged(
+        self, logits: NDArray[np.float32], region: tuple[slice, slice]
+    ) -> NDArray[np.float32]:
+        rows, cols = region
+        low_rows = self._rows.needed(rows)
+        wide = self._cols.enlarged(logits[low_rows].T, cols, 0).T
+        return self._rows.enlarged(wide, rows, low_rows.start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +120,7 @@ class _Axis:
     last: NDArray[np.intp]
 
     @classmethod
+    @lru_cache(maxsize=8)
     def of(cls, low_res: int, size: int, length: int, wanted: int) -> _Axis:
         """Enlarge `low_res` logits to `size`, cut these to `length`, resize to `wanted` pixels."""
         identity = torch.eye(low_res)[np.newaxis]
@@ -101,12 +137,29 @@ class _Axis:
         """How many logits show the image; the others are padding."""
         return int(self.last[-1]) + 1
 
-    def support(self, places: NDArray[np.intp]) -> tuple[slice, slice]:
-        """Pixels that depend on any of the logits at these places, and all logits they need."""
+    def support(self, places: NDArray[np.intp]) -> slice:
+        """Pixels that depend on any of the logits at these places."""
         if not places.size:
-            return slice(0, 0), slice(0, 0)
+            return slice(0, 0)
         start = int(np.searchsorted(self.last, places[0]))
         stop = int(np.searchsorted(self.first, places[-1], side="right"))
-        if start >= stop:  # of a much smaller image, pixels may pass over logits
-            return slice(0, 0), slice(0, 0)
-        return slice(start, stop), slice(int(self.first[start]), int(self.last[stop - 1]) + 1)
+        return slice(start, max(start, stop))  # of a much smaller image, pixels pass over logits
+
+    def needed(self, pixels: slice) -> slice:
+        """All logits that these pixels need."""
+        if pixels.start == pixels.stop:
+            return slice(0, 0)
+        return slice(int(self.first[pixels.start]), int(self.last[pixels.stop - 1]) + 1)
+
+    def enlarged(self, logits: NDArray[np.float32], pixels: slice, start: int) -> NDArray[Any]:
+        """Enlarge logits (n, N), which begin at place `start`, along their first axis."""
+        out = np.empty((pixels.stop - pixels.start, logits.shape[1]), dtype=np.float32)
+        for first in range(pixels.start, pixels.stop, _PIXELS_PER_STEP):
+            some = slice(first, min(first + _PIXELS_PER_STEP, pixels.stop))
+            low = self.needed(some)
+            np.matmul(
+                self.weights[some, low],
+                logits[low.start - start : low.stop - start],
+                out=out[some.start - pixels.start : some.stop - pixels.start],
+            )
+        return out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -353,6 +354,7 @@ class Predictor:
         *,
         multimask: bool = False,
         output: Output = "sam+hq",
+        least_score: float | None = None,
     ) -> Iterator[tuple[list[int], NDArray[np.float32], NDArray[np.float32]]]:
         """Answer many prompts in batches, without enlarging the masks to the size of the image.
 
@@ -366,6 +368,9 @@ class Predictor:
             One for each object.
         multimask, output : optional
             As in `predict`.
+        least_score : float, optional
+            Spare the masks, most of the work, of prompts of whose three candidates none has this
+            score. Their scores are told, their logits are NaN.
 
         Yields
         ------
@@ -385,9 +390,8 @@ class Predictor:
             for index, prompt in enumerate(prompts)
         ]
         self._check(embedding, cleaned)
-        for indices, logits, scores, _ in self._batches(
-            embedding, cleaned, Wanted.of(multimask, False, output, 0.0)
-        ):
+        wanted = replace(Wanted.of(multimask, False, output, 0.0), least_score=least_score)
+        for indices, logits, scores, _ in self._batches(embedding, cleaned, wanted):
             yield indices, logits.cpu().numpy(), scores.cpu().numpy()
 
     def _answers(
@@ -458,7 +462,7 @@ class Predictor:
     def _decode(
         self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
     ) -> tuple[Tensor, Tensor, Tensor]:
-        decoded = decode(self._network, embedding, prompts, self._low_res_size)
+        decoded = decode(self._network, embedding, prompts, self._low_res_size, wanted.least_score)
         chosen = chosen_masks(decoded, multimask=wanted.multimask, output=wanted.output)
         return *chosen, disagreements(decoded, embedding, wanted)
 

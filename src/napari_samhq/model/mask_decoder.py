@@ -18,10 +18,14 @@ from .common import MLP, LayerNorm2d
 from .transformer import TwoWayTransformer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from .config import SamHQMaskDecoderConfig
     from .prompt_maps import PromptPictures
 
 __all__ = ["DecodedMasks", "MaskDecoder"]
+
+_FEATURES_PER_STEP = 1 << 19  # 2 MiB, which stay in the cache
 
 
 class DecodedMasks(NamedTuple):
@@ -101,6 +105,7 @@ class MaskDecoder(nn.Module):
         sparse: Tensor | None,
         dense: Tensor,
         pictures: PromptPictures | None = None,
+        least_score: float | None = None,
     ) -> DecodedMasks:
         """Decode P prompts on B images; P is a multiple of B, each image's prompts side by side.
 
@@ -114,6 +119,9 @@ class MaskDecoder(nn.Module):
         dense : Tensor of shape (1 or P, C, h, w)
         pictures : PromptPictures, optional
             Of the P prompts, in models with prompt maps.
+        least_score : float, optional
+            Logits of prompts of whose three candidates none has this score are not computed, but
+            NaN.
         """
         if pictures is not None:
             dense = dense + pictures.coarse
@@ -126,24 +134,46 @@ class MaskDecoder(nn.Module):
             tokens = torch.cat([tokens, sparse], dim=1)
         tokens, image = self.transformer(tokens, image, image_places)
 
+        scores: Tensor = self.iou_prediction_head(tokens[:, 0])
+        fine = None if pictures is None else pictures.fine
+        hq_features = _for_each_prompt(hq_features, per_image)
+        if least_score is None:
+            sam_logits, hq_logits = self._logits(tokens, image, hq_features, fine)
+            return DecodedMasks(sam_logits, hq_logits, scores)
+        # Scores need the tokens alone, and masks are most of the work.
+        good = (scores[:, 1:] >= least_score).any(dim=1)
+        if len(hq_features) > 1:
+            hq_features = hq_features[good]
+        height, width = hq_features.shape[2:]
+        logits = image.new_full((prompts, scores.shape[1] + 1, height, width), torch.nan)
+        if good.any():
+            some = None if fine is None else fine[good]
+            parts = self._logits(tokens[good], image[good], hq_features, some)
+            logits[good] = torch.cat(parts, dim=1)
+        return DecodedMasks(logits[:, :-1], logits[:, -1:], scores)
+
+    def _logits(
+        self, tokens: Tensor, image: Tensor, hq_features: Tensor, fine: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Read masks from what the transformer made of P prompts: SAM's logits and the HQ mask's.
+
+        All of `tokens`, `image` (P, C, h, w) and `fine` (P, C / 8, 4h, 4w) belong to them, and
+        either one or P `hq_features` (C / 8, 4h, 4w).
+        """
         upscaled = _fourfold(
             image.permute(0, 2, 3, 1),
             self.upscale_conv1,
             self.upscale_layer_norm,
             self.upscale_conv2,
         )
-        if pictures is not None:
-            upscaled = upscaled + pictures.fine.permute(0, 2, 3, 1)
+        if fine is not None:
+            upscaled = upscaled + fine.permute(0, 2, 3, 1)
         upscaled = F.gelu(upscaled)
         heads = self.output_hypernetworks_mlps
         vectors = torch.stack([head(tokens[:, 1 + i]) for i, head in enumerate(heads)], dim=1)
         hq_vector = self.hq_mask_mlp(tokens[:, 1 + len(heads)])[:, None]
-        hq_features = _for_each_prompt(hq_features, per_image)
-        return DecodedMasks(
-            sam_logits=_products(vectors, upscaled.permute(0, 3, 1, 2)),
-            hq_logits=self._hq_logits(upscaled, hq_features, hq_vector),
-            scores=self.iou_prediction_head(tokens[:, 0]),
-        )
+        sam_logits = _products(vectors, upscaled.permute(0, 3, 1, 2))
+        return sam_logits, self._hq_logits(upscaled, hq_features, hq_vector)
 
     def _hq_logits(self, upscaled: Tensor, hq_features: Tensor, vector: Tensor) -> Tensor:
         """Read the HQ mask: `upscaled` (P, 4h, 4w, C), features (1 or P, C, 4h, 4w), (P, 1, C).
@@ -155,12 +185,24 @@ class MaskDecoder(nn.Module):
         if self.join_hq is not None:
             weight, bias = self.join_hq.weight.flatten(1), self.join_hq.bias
             joint = joint + F.linear(hq_features.permute(0, 2, 3, 1), weight, bias)
-        fine = self.mask_conv1(joint.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        fine = F.gelu(self.mask_norm.over_last(fine))
-        assert self.mask_conv2.bias is not None
         folded = torch.einsum("pc,cfyx->pyxf", vector[:, 0], self.mask_conv2.weight)
-        refined = _convolved_3x3(fine, folded) + (vector @ self.mask_conv2.bias)[..., None, None]
-        return refined + _products(vector, hq_features)
+        assert self.mask_conv2.bias is not None
+        bias = (vector @ self.mask_conv2.bias)[..., None, None]
+        refined = _convolved_3x3(self._fine_features(joint), folded)
+        return refined + bias + _products(vector, hq_features)
+
+    def _fine_features(self, joint: Tensor) -> Iterator[Tensor]:
+        """Compute what `mask_conv2` takes, (P, n, 4w, F) for some rows after the other."""
+        prompts, height, width, _ = joint.shape
+        conv = self.mask_conv1
+        step = height
+        if joint.device.type == "cpu":  # all at once would leave the cache, and new memory is slow
+            step = max(16, _FEATURES_PER_STEP // (prompts * width * conv.out_channels))
+        padded = F.pad(joint, (0, 0, 0, 0, 1, 1)).permute(0, 3, 1, 2)
+        for top in range(0, height, step):
+            rows = padded[:, :, top : top + step + 2]
+            fine = F.conv2d(rows, conv.weight, conv.bias, padding=(0, 1)).permute(0, 2, 3, 1)
+            yield F.gelu(self.mask_norm.over_last(fine))
 
 
 def _fourfold(
@@ -181,16 +223,22 @@ def _fourfold(
     return x.flatten(4, 6).flatten(1, 3)
 
 
-def _convolved_3x3(x: Tensor, weight: Tensor) -> Tensor:
-    """Convolve each (H, W, C) of x with its own (3, 3, C) to one channel: (P, 1, H, W)."""
+def _convolved_3x3(parts: Iterable[Tensor], weight: Tensor) -> Tensor:
+    """Convolve each (H, W, C), which come as parts, with its own (3, 3, C): (P, 1, H, W)."""
     # What a pixel gives to its nine neighbours is one product; `fold` adds up what each is given.
-    given = weight.flip(1, 2).flatten(1, 2) @ x.flatten(1, 2).transpose(1, 2)
-    return F.fold(given, x.shape[1:3], 3, padding=1)
+    weight = weight.flip(1, 2).flatten(1, 2)
+    given = []
+    for part in parts:
+        width = part.shape[2]
+        given.append(weight @ part.flatten(1, 2).transpose(1, 2))
+    all_given = torch.cat(given, dim=2)
+    return F.fold(all_given, (all_given.shape[2] // width, width), 3, padding=1)
 
 
 def _products(vectors: Tensor, features: Tensor) -> Tensor:
     """Multiply vectors (P, M, C) with the channels of (1 or P, C, H, W): (P, M, H, W)."""
-    return (vectors @ features.flatten(2)).unflatten(-1, features.shape[2:])
+    logits: Tensor = (vectors @ features.flatten(2)).unflatten(-1, features.shape[2:])
+    return logits
 
 
 def _for_each_prompt(features: Tensor, per_image: int) -> Tensor:

@@ -9,12 +9,14 @@ are kept. Published SAM-HQ models have no such maps; the bundled ``micro`` has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["MAP_COUNT", "PromptMapEmbedding", "PromptPictures", "prompt_maps"]
 
@@ -120,18 +122,40 @@ def _mixed(maps: Iterable[tuple[int, Tensor]], convolution: nn.Conv2d) -> Tensor
     Maps that do not change along an axis are multiplied with its weights before they are spread
     out; a box's sides are such, and so are most maps.
     """
-    weight = convolution.weight.flatten(1)
-    thin, full = {}, []
+    weight, bias = convolution.weight.flatten(1), convolution.bias
+    thin: dict[torch.Size, Tensor] = {}
+    full = []
     for index, drawn in maps:
         if 1 in drawn.shape[1:]:
             product = drawn[..., None] * weight[:, index]
-            thin[drawn.shape] = thin.get(drawn.shape, convolution.bias * 0) + product
+            thin[drawn.shape] = thin[drawn.shape] + product if drawn.shape in thin else product
         else:
             full.append((index, drawn))
     stacked = torch.stack([drawn for _, drawn in full], dim=1)
     columns = weight[:, [index for index, _ in full]]
-    mixed = F.linear(stacked.flatten(2).transpose(1, 2), columns, convolution.bias)
-    return sum(thin.values(), start=mixed.unflatten(1, stacked.shape[2:]))
+    flat = F.linear(stacked.flatten(2).transpose(1, 2), columns, bias)
+    mixed: Tensor = flat.unflatten(1, stacked.shape[2:])
+    for product in thin.values():
+        mixed = mixed + product
+    return mixed
+
+
+class _Mixer(nn.Sequential):
+    """Two 1x1 convolutions with an activation between them; 0 until it is trained."""
+
+    def __init__(self, hidden: int, out: int) -> None:
+        first, last = nn.Conv2d(MAP_COUNT, hidden, 1), nn.Conv2d(hidden, out, 1)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        super().__init__(first, nn.GELU(), last)
+
+    def forward(self, maps: Iterable[tuple[int, Tensor]]) -> Tensor:
+        first, last = self[0], self[2]
+        assert isinstance(first, nn.Conv2d)
+        assert isinstance(last, nn.Conv2d)
+        picture = F.linear(F.gelu(_mixed(maps, first)), last.weight.flatten(1), last.bias)
+        # Channels lie side by side in memory, as they do in what it is added to.
+        return picture.permute(0, 3, 1, 2)
 
 
 class PromptMapEmbedding(nn.Module):
@@ -148,8 +172,8 @@ class PromptMapEmbedding(nn.Module):
     def __init__(self, channels: int, patch_size: int) -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.coarse = _mixer(channels // 2, channels)
-        self.fine = _mixer(channels // 8, channels // 8)
+        self.coarse = _Mixer(channels // 2, channels)
+        self.fine = _Mixer(channels // 8, channels // 8)
 
     def forward(
         self,
@@ -172,14 +196,5 @@ class PromptMapEmbedding(nn.Module):
                 columns = columns + origin_xy[:, :1].to(columns.dtype)
                 rows = rows + origin_xy[:, 1:].to(rows.dtype)
             maps = _drawn(points_xy, labels, boxes_xy, columns, rows)
-            hidden = mixer[1](_mixed(maps, mixer[0]))
-            picture = F.linear(hidden, mixer[2].weight.flatten(1), mixer[2].bias)
-            pictures.append(picture.permute(0, 3, 1, 2))
+            pictures.append(mixer(maps))
         return PromptPictures(*pictures)
-
-
-def _mixer(hidden: int, out: int) -> nn.Sequential:
-    last = nn.Conv2d(hidden, out, 1)
-    for parameter in last.parameters():
-        nn.init.zeros_(parameter)
-    return nn.Sequential(nn.Conv2d(MAP_COUNT, hidden, 1), nn.GELU(), last)

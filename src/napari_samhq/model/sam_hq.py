@@ -125,6 +125,7 @@ class SamHQModel(Pretrained):
         boxes_xy: Tensor | None = None,
         mask_logits: Tensor | None = None,
         origin_xy: Tensor | None = None,
+        least_score: float | None = None,
     ) -> DecodedMasks:
         """Predict the masks of P prompts on B images.
 
@@ -143,6 +144,8 @@ class SamHQModel(Pretrained):
             Low-res logits of an earlier prediction.
         origin_xy : Tensor of shape (P, 2), optional
             Where in the model's frame the features begin, for crops.
+        least_score : float, optional
+            Spare the logits of prompts of whose three candidates none has this score; they are NaN.
 
         Returns
         -------
@@ -166,6 +169,7 @@ class SamHQModel(Pretrained):
             torch.cat(sparse, dim=1) if sparse else None,
             encoder.dense(mask_logits, size),
             encoder.pictures(points_xy, point_labels, boxes_xy, size, origin_xy),
+            least_score,
         )
         return decoded
 
