@@ -407,7 +407,7 @@ def test_an_encoder_that_overflows_is_told(tiny_network, grey_image):
         Predictor(network).embed(grey_image)
 
 
-def _failing(times: int, error: RuntimeError, work):
+def _failing(times: int, error: Exception, work):
     """Fail the first calls, then do the work."""
     left = [times]
 
@@ -424,6 +424,7 @@ OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
     RuntimeError("MPS backend out of memory"),
+    MemoryError("Unable to allocate 8. GiB for an array"),
 ]
 
 
@@ -459,7 +460,7 @@ def test_when_memory_runs_out_for_one_prompt_or_an_image(
     with pytest.raises(OutOfMemoryError, match="answering a prompt"):
         predictor.predict(embedding, [[3, 4]])
     monkeypatch.undo()
-    monkeypatch.setattr(_decoding, "upscale_logits", _failing(1, error, None))
+    monkeypatch.setattr(_decoding.Enlarger, "draw", _failing(1, error, None))
     with pytest.raises(OutOfMemoryError, match="enlarging a mask"):
         predictor.predict(embedding, [[3, 4]])
     monkeypatch.setattr(Predictor, "_encode", _failing(1, error, None))

@@ -306,16 +306,16 @@ def guarding_memory(work: str, device: torch.device) -> Iterator[None]:
     """Turn the many ways in which memory runs out into OutOfMemoryError, and free what can be."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         free_memory(device)
         raise out_of_memory(work, device) from error
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     """Tell whether memory ran out; the CPU's allocator and MPS say so in words only."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     words = str(error).lower()
     return "out of memory" in words or "can't allocate memory" in words

@@ -47,7 +47,7 @@ def encode_or_halve(
     if half < len(pictures):
         try:
             return look(pictures)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         free_memory(device)

@@ -441,7 +441,7 @@ class Predictor:
     ) -> tuple[Tensor, Tensor, Tensor]:
         try:
             return self._decode(embedding, prompts, wanted)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if len(prompts) == 1:
