@@ -15,6 +15,7 @@ from importlib.resources import files
 
 import numpy as np
 import torch
+from side_by_side import processor_name
 from skimage.io import imread
 
 import napari_samhq as samhq
@@ -30,16 +31,6 @@ def measure(task: Callable[[], object], repeats: int, synchronize: Callable[[], 
         synchronize()
         times.append(1000 * (time.perf_counter() - start))
     return f"{statistics.median(times):8.1f} {min(times):8.1f} {max(times):8.1f}"
-
-
-def processor_name() -> str:
-    """Name the processor as well as this system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
-        return names[0]
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
 
 
 def main() -> None:
