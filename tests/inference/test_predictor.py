@@ -211,10 +211,10 @@ def test_no_prompts_no_answers(predictor, embedding):
     assert predictor.predict_many(embedding, []) == []
 
 
-def test_chunks_keep_to_the_memory_set_aside(embedding):
-    huge = SimpleNamespace(nbytes=2**40)
-    assert _decoding.chunk_length(huge, torch.device("cpu")) == 1
-    assert _decoding.chunk_length(embedding, torch.device("cpu")) == 64
+def test_chunks_keep_to_the_memory_set_aside():
+    for nbytes, length in ((2**40, 1), (6 * 2**20, 1), (2**10, 64)):
+        embedding = SimpleNamespace(nbytes=nbytes)
+        assert _decoding.chunk_length(embedding, torch.device("cpu")) == length
 
 
 # ----------------------------------------------------------------------------------- mask prompts
