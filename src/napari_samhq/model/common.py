@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 __all__ = ["MLP", "LayerNorm2d", "Mlp2", "activation"]
 
-_TOKENS_PER_STEP = 512
-
 
 def activation(name: str) -> nn.Module:
     """Return the activation of that configuration name ("gelu" or "relu")."""
@@ -55,13 +53,6 @@ class Mlp2(nn.Module):
         self.act = activation(act)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
-            return self._applied(x)
-        # Some tokens at a time: what is between the layers stays in the cache.
-        parts = x.flatten(0, -2).split(_TOKENS_PER_STEP)
-        return torch.cat([self._applied(part) for part in parts]).view(x.shape)
-
-    def _applied(self, x: Tensor) -> Tensor:
         out: Tensor = self.lin2(self.act(self.lin1(x)))
         return out
 

@@ -33,13 +33,8 @@ class Attention(nn.Module):
             self._split(project(x))
             for project, x in ((self.q_proj, q), (self.k_proj, k), (self.v_proj, v))
         )
-        if q.shape[2] > k.shape[2]:
-            # Thousands of queries and a few keys: a softmax along a short last axis is slow.
-            scores = k @ q.transpose(-2, -1) / self.scale
-            weights = scores.softmax(dim=-2).transpose(-2, -1)
-        else:
-            weights = (q @ k.transpose(-2, -1) / self.scale).softmax(dim=-1)
-        attended = weights @ v
+        scores = q @ k.transpose(-2, -1) / self.scale
+        attended = scores.softmax(dim=-1) @ v
         out: Tensor = self.out_proj(attended.transpose(1, 2).flatten(2))
         return out
 
@@ -103,8 +98,7 @@ class TwoWayTransformer(nn.Module):
         Until prompts have changed it, one image serves them all: the first layer projects it once.
         """
         size = image.shape[2:]
-        # Projections of tokens that lie side by side in memory take a third of the time.
-        image = image.flatten(2).transpose(1, 2).contiguous()
+        image = image.flatten(2).transpose(1, 2)
         image_places = image_places.flatten(2).transpose(1, 2)
         places = tokens
         for layer in self.layers:
