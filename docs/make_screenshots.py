@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
+import tempfile
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -177,6 +179,7 @@ def tour(photographer: Photographer, boxes: np.ndarray) -> None:
     photographer.open_only("refine")
     photographer.shoot("refine")
     everything(photographer)
+    learning(photographer)
     photographer.open_only("settings")
     dock.settings.preview.click()
     photographer.wait(0.3)
@@ -208,6 +211,21 @@ def everything(photographer: Photographer) -> None:
     photographer.shoot("segmenting", settled=False)
     photographer.shoot("everything")
     dock.commands.act("undo")
+
+
+def learning(photographer: Photographer) -> None:
+    """Learn from the objects until there is a curve to see, and stop."""
+    panel, school = photographer.dock.learning, photographer.dock.school
+    photographer.open_only("learning")
+    panel.name.setText("my-nuclei")
+    panel.learn.click()
+    end = time.monotonic() + 900
+    while school.busy and time.monotonic() < end and len(panel.curve.values) < 3:
+        photographer.wait(0.2)
+    photographer.shoot("learning", settled=False)
+    panel.cancel.click()
+    while school.busy and time.monotonic() < end:
+        photographer.wait(0.2)
 
 
 def models(photographer: Photographer) -> None:
@@ -245,6 +263,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="take these pictures, not all")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    # What is learned here is not for keeping.
+    os.environ["NAPARI_SAMHQ_MODELS"] = tempfile.mkdtemp()
     import napari_samhq
 
     folder = Path(napari_samhq.__file__).parent / "data"
