@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class CroppedMask:
     left: int
     height: int
     width: int
-    bits: bytes
+    bits: bytes = field(repr=False)  # nobody reads bytes
 
     @classmethod
     def of(cls, mask: ArrayLike, start_rc: tuple[int, int] = (0, 0)) -> CroppedMask:
