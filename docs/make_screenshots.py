@@ -155,13 +155,14 @@ def tour(photographer: Photographer, boxes: np.ndarray) -> None:
     photographer.settle()
     photographer.open_only("objects")
     dock.objects.go_to_worst()
+    viewer.reset_view()
     photographer.shoot("objects")
     photographer.open_only(None)
     session.reopen(5)
+    viewer.reset_view()
     photographer.shoot("editing")
     act("reject")
 
-    viewer.reset_view()
     controller.use_polarity(False)
     session.points.add(centers[nearest[30]])
     photographer.shoot("only-background")
@@ -263,14 +264,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="take these pictures, not all")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    # What is learned here is not for keeping.
-    os.environ["NAPARI_SAMHQ_MODELS"] = tempfile.mkdtemp()
     import napari_samhq
 
     folder = Path(napari_samhq.__file__).parent / "data"
     with (folder / "nuclei_boxes.csv").open(newline="") as file:
         boxes = np.array(list(csv.reader(file))[1:], dtype=float)
     for theme in options.themes:
+        # What is learned here is not for keeping; what is unfinished elsewhere is not to be seen.
+        os.environ["NAPARI_SAMHQ_MODELS"] = tempfile.mkdtemp()
+        os.environ["NAPARI_SAMHQ_STATE"] = tempfile.mkdtemp()
         photographer = Photographer(theme, options.out, options.weights, options.only)
         tour(photographer, boxes)
         photographer.close()
