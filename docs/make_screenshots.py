@@ -76,6 +76,10 @@ class Photographer:
             QApplication.processEvents()
             time.sleep(0.01)
 
+    def wants(self, *names: str) -> bool:
+        """Whether one of these pictures is to be taken."""
+        return not self.only or not set(names).isdisjoint(self.only)
+
     def settle(self) -> None:
         self.wait(0.3)
         end = time.monotonic() + 900
@@ -86,7 +90,7 @@ class Photographer:
     def shoot(self, name: str, *, settled: bool = True) -> None:
         if settled:
             self.settle()
-        if self.only and name not in self.only:
+        if not self.wants(name):
             return
         pixels = self.viewer.window.screenshot(canvas_only=False, flash=False)
         path = self.out / f"{name}-{self.theme}.png"
@@ -204,11 +208,13 @@ def tour(photographer: Photographer, boxes: np.ndarray) -> None:
 
 def everything(photographer: Photographer) -> None:
     """Find all nuclei, and take them back."""
+    if not photographer.wants("segmenting", "everything"):
+        return
     dock = photographer.dock
     photographer.open_only("everything")
     dock.everything.presets.setCurrentIndex(dock.everything.presets.findData("nuclei"))
     dock.everything.segment.click()
-    photographer.wait(2)
+    photographer.wait(10)
     photographer.shoot("segmenting", settled=False)
     photographer.shoot("everything")
     dock.commands.act("undo")
@@ -216,6 +222,8 @@ def everything(photographer: Photographer) -> None:
 
 def learning(photographer: Photographer) -> None:
     """Learn from the objects until there is a curve to see, and stop."""
+    if not photographer.wants("learning"):
+        return
     panel, school = photographer.dock.learning, photographer.dock.school
     photographer.open_only("learning")
     panel.name.setText("my-nuclei")
