@@ -118,7 +118,9 @@ def test_regions(session, image):
     outside[10:50, :60] = 0
     assert not outside.any()
     session.undo()
-    session.image.corner_pixels = np.array([[30, 40], [59, 89]])
+    viewer = session.desk.viewer
+    viewer.canvas.size = 58, 98
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (44.5, 64.5), 2
     session.segment_everything(region="visible", **SETTINGS)
     rows, cols = np.nonzero(session.labels.data)
     assert (rows.min(), cols.min()) >= (30, 40)

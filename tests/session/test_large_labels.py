@@ -315,13 +315,16 @@ def test_what_is_on_the_screen_is_looked_at_before_it_is_clicked(annotate, engin
         return sum(what == "embed" for what, _ in predictor.calls)
 
     def look(*corners) -> None:
-        session.image.corner_pixels = np.array(corners)
+        low, high = np.array(corners)
+        viewer.canvas.size = tuple(np.round((high - low) / 4).astype(int))
+        viewer.scene.camera.zoom = 0.25
+        viewer.scene.camera.center = tuple((low + high) / 2)
         plane = session.desk.plane()
         engine.prepare(
             "micro",
             session.desk.making.view(plane),
             lambda *_: None,
-            visible_region(session.image, plane),
+            visible_region(viewer, session.image, plane),
         )
 
     look((0, 0), (2999, 3999))  # so much that a click may go anywhere

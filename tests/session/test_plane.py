@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari_samhq.core.planes import Plane
 from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.session import State
-from napari_samhq.session.plane import current_plane, show_plane
+from napari_samhq.session.plane import current_plane, show_plane, visible_region
 
 
 @pytest.fixture
@@ -192,3 +192,59 @@ def test_drafts_of_other_axes_are_kept_but_not_shown(stack, annotate):
     stack.dims.order = (0, 1, 2, 3)
     assert len(session.points.data) == 1
     assert session.commit() == 1
+
+
+# --------------------------------------------------------------------------- what is on the screen
+
+
+def _on_the_screen(viewer, image, plane):
+    """Which pixels' centres the canvas shows, found one by one: (H, W) bool."""
+    shape = (image.data[0] if image.multiscale else image.data).shape
+    rows, cols = np.mgrid[: shape[plane.axes[0]], : shape[plane.axes[1]]]
+    data = plane.lift(np.column_stack([rows.ravel(), cols.ravel()]))
+    world = np.array([image.data_to_world(one) for one in data])
+    shown = world[:, [axis - viewer.dims.ndim for axis in viewer.dims.displayed]]
+    camera, size = viewer.scene.camera, np.array(viewer.canvas.size)
+    pixels = (shown - camera.center[-2:]) * camera.zoom + size / 2
+    return np.all((pixels >= 0) & (pixels <= size), axis=1).reshape(rows.shape)
+
+
+TURNED = {"scale": (1, 1, 0.5, 2), "translate": (0, 10, 1, 2), "rotate": np.eye(4)}
+TURNED["rotate"][2:, 2:] = [[0.8, -0.6], [0.6, 0.8]]
+
+
+@pytest.mark.parametrize("levels", [1, 3], ids=["one-resolution", "pyramid"])
+@pytest.mark.parametrize(
+    ("order", "placed"),
+    [
+        pytest.param((0, 1, 2, 3), {}, id="as-it-is"),
+        pytest.param((0, 1, 3, 2), {"scale": (1, 2, 0.5, 3)}, id="transposed"),
+        pytest.param((0, 2, 1, 3), {"translate": (0, 10, 1, 2)}, id="another-plane"),
+        pytest.param((0, 1, 2, 3), TURNED, id="turned"),
+    ],
+)
+def test_the_visible_region_is_what_the_camera_shows(order, placed, levels):
+    viewer = ViewerModel()
+    data = np.zeros((2, 16, 40, 48), np.uint8)
+    pyramid = [data[..., :: 2**n, :: 2**n] for n in range(levels)]
+    image = viewer.add_image(pyramid if levels > 1 else data, multiscale=levels > 1, **placed)
+    viewer.add_image(np.zeros((2, 1, 1, 1, 1)))  # the viewer may have more axes than the image
+    viewer.dims.order = (0, *(axis + 1 for axis in order))
+    viewer.dims.set_point(order[1] + 1, float(image.data_to_world((0, 5, 5, 5))[order[1]]))
+    viewer.canvas.size = 60, 80
+    plane = current_plane(viewer, image)
+    middle = np.array(image.data_to_world((0, 5, 17, 23)))
+    for zoom in (2.0, 3.7, 9.0):
+        viewer.scene.camera.zoom = zoom
+        viewer.scene.camera.center = (0, *middle[[axis - 4 for axis in order[2:]]])
+        seen = _on_the_screen(viewer, image, plane)
+        rows, cols = visible_region(viewer, image, plane)
+        for part, along in ((rows, seen.any(axis=1)), (cols, seen.any(axis=0))):
+            first, last = np.flatnonzero(along)[[0, -1]]
+            # Pixels are on the screen in part before their centres are, more so at sharp corners.
+            most = 3 if "rotate" in placed else 1
+            assert 0 <= first - part.start <= most
+            assert 0 <= part.stop - 1 - last <= most
+    viewer.scene.camera.center = (0, 1e4, 1e4)
+    rows, cols = visible_region(viewer, image, plane)
+    assert rows.start == rows.stop or cols.start == cols.stop

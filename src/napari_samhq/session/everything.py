@@ -198,7 +198,7 @@ class Everything:
                 raise ImageError(
                     f"region={region!r} is not known. Give a pair of slices, 'visible', or None."
                 )
-            region = visible_region(self._desk.image, plane)
+            region = visible_region(self._desk.viewer, self._desk.image, plane)
         try:
             rows, cols = (
                 slice(*one.indices(n)[:2]) for one, n in zip(region, view.shape, strict=True)

@@ -269,7 +269,7 @@ class Making:
             view = self.view(plane)
         except LayerError:
             return  # the status says why
-        self.asker.prepare(view, visible_region(self._image, plane))
+        self.asker.prepare(view, visible_region(self._viewer, self._image, plane))
 
     def forget(self, model: str | None = None) -> None:
         """Drop all answers, for another model or for other pixels."""

@@ -133,24 +133,57 @@ def _viewer_to_layer_factors(viewer: ViewerModel, layer: Any) -> NDArray[np.floa
     return unit_factors(units[-layer.ndim :], layer.units)
 
 
-def visible_region(image: Image, plane: Plane) -> tuple[slice, slice]:
+def visible_region(viewer: ViewerModel, layer: Image, plane: Plane) -> tuple[slice, slice]:
     """Tell which rows and columns of a plane are on the screen; empty if none are.
 
     Parameters
     ----------
-    image : napari.layers.Image
-        The layer.
+    viewer : napari.Viewer or ViewerModel
+        Its camera and the size of its canvas say what is on the screen.
+    layer : napari.layers.Image
+        The image.
     plane : Plane
         The plane that is shown.
+
+    Returns
+    -------
+    pair of slices
+        The smallest ones that hold all pixels of which anything is on the screen, also where the
+        image is turned.
+
+    Raises
+    ------
+    LayerError
+        If the layer's transform is not finite or cannot be inverted.
+
+    Notes
+    -----
+    napari's `corner_pixels` are those of what it loaded, for an image in several resolutions whole
+    chunks of one of them, and they lag behind the camera.
+
+    Examples
+    --------
+    >>> from napari.components import ViewerModel
+    >>> viewer = ViewerModel()
+    >>> image = viewer.add_image(np.zeros((3000, 4000)))
+    >>> viewer.canvas.size = 100, 200
+    >>> viewer.scene.camera.center, viewer.scene.camera.zoom = (1000, 1500), 2
+    >>> visible_region(viewer, image, current_plane(viewer, image))
+    (slice(975, 1026, None), slice(1450, 1551, None))
     """
-    corners = np.asarray(image.corner_pixels, dtype=float)
-    if image.multiscale:  # they are pixels of the level that is shown
-        corners = corners * np.asarray(image.downsample_factors[image.data_level])
-    first = np.floor(corners.min(axis=0)).astype(int)
-    last = np.ceil(corners.max(axis=0)).astype(int)
-    shape = layer_shape(image)
-    rows, cols = (
-        slice(min(max(int(first[a]), 0), shape[a]), min(max(int(last[a]) + 1, 0), shape[a]))
-        for a in plane.axes
-    )
+    camera = viewer.scene.camera
+    middle = np.asarray(camera.center[-2:], dtype=float)
+    half = np.asarray(viewer.canvas.viewbox_size(viewer.layers), dtype=float) / 2 / camera.zoom
+    corners = np.tile(np.asarray(viewer.dims.point, dtype=float), (4, 1))
+    signs = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+    corners[:, list(viewer.dims.displayed)] = middle + signs * half
+    surplus = viewer.dims.ndim - layer.ndim
+    world = corners[:, surplus:] * _viewer_to_layer_factors(viewer, layer)
+    data = layer_transform(layer).data_from_world(world)[:, list(plane.axes)]
+    # A pixel reaches half its side to both sides of its centre.
+    first = np.floor(data.min(axis=0) + 0.5)
+    stop = np.ceil(data.max(axis=0) + 0.5)
+    shape = np.asarray(layer_shape(layer))[list(plane.axes)]
+    first, stop = (np.clip(ends, 0, shape).astype(int) for ends in (first, stop))
+    rows, cols = (slice(int(a), int(b)) for a, b in zip(first, stop, strict=True))
     return rows, cols
