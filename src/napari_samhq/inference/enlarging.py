@@ -14,6 +14,7 @@ from napari_samhq.core.masks import CroppedMask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from napari_samhq.inference.embedding import ImageEmbedding
 
@@ -109,13 +110,13 @@ class _Axis:
 
     Attributes
     ----------
-    weights : ndarray of shape (pixels, logits)
+    weights : Tensor of shape (pixels, logits)
         What each pixel takes from each logit.
     first, last : ndarray of shape (pixels,)
         The first and the last logit that a pixel takes anything from; they never fall.
     """
 
-    weights: NDArray[np.float32]
+    weights: Tensor
     first: NDArray[np.intp]
     last: NDArray[np.intp]
 
@@ -126,8 +127,8 @@ class _Axis:
         identity = torch.eye(low_res)[np.newaxis]
         padded = F.interpolate(identity, size, mode="linear", align_corners=False)
         resized = F.interpolate(padded[..., :length], wanted, mode="linear", align_corners=False)
-        weights = np.ascontiguousarray(resized[0].numpy().T)
-        is_used = weights != 0
+        weights = resized[0].T.contiguous()
+        is_used = weights.numpy() != 0
         first = is_used.argmax(axis=1)
         last = low_res - 1 - is_used[:, ::-1].argmax(axis=1)
         return cls(weights, first, last)
@@ -153,13 +154,17 @@ class _Axis:
 
     def enlarged(self, logits: NDArray[np.float32], pixels: slice, start: int) -> NDArray[Any]:
         """Enlarge logits (n, N), which begin at place `start`, along their first axis."""
-        out = np.empty((pixels.stop - pixels.start, logits.shape[1]), dtype=np.float32)
+        # By torch, as numpy's threads wait for more work by spinning, and the next prompt's steps
+        # would share the cores with them.
+        given = torch.from_numpy(logits)
+        out = torch.empty((pixels.stop - pixels.start, logits.shape[1]))
         for first in range(pixels.start, pixels.stop, _PIXELS_PER_STEP):
             some = slice(first, min(first + _PIXELS_PER_STEP, pixels.stop))
             low = self.needed(some)
-            np.matmul(
+            torch.mm(
                 self.weights[some, low],
-                logits[low.start - start : low.stop - start],
+                given[low.start - start : low.stop - start],
                 out=out[some.start - pixels.start : some.stop - pixels.start],
             )
-        return out
+        enlarged: NDArray[np.float32] = out.numpy()
+        return enlarged
