@@ -11,6 +11,7 @@ from napari_samhq.training.evaluate import (
     evaluate_image,
     next_click,
     otsu_in_box,
+    scores_report,
     summary,
     table,
     targets_of,
@@ -79,6 +80,20 @@ def test_a_fake_that_fills_boxes_gets_the_numbers_of_filled_boxes():
     assert means["otsu"] == 1.0
     assert means["objects"] == 2
     assert "| discs | 2 |" in table({"discs": means})
+
+
+def test_scores_are_kept_beside_what_they_foretell():
+    labels = _discs()
+    image = (labels > 0).astype(np.uint8) * 200 + 20
+    results = list(evaluate_image(FakePredictor(), image, labels, corrections=1, source="discs"))
+    for result in results:
+        assert result.scored.keys() == {"box", "click", "corrected"}
+        assert all(found == result.values[kind] for kind, (_, found) in result.scored.items())
+        assert max(found for _, found in result.candidates) == result.values["click, best of 3"]
+    told = scores_report(results)
+    assert "| box | 2 |" in told
+    assert "| all | 6 |" in told
+    assert "candidates of 2 clicks" in told
 
 
 def test_the_bundled_weights_find_nuclei_they_never_saw():

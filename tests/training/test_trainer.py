@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_samhq.errors import CheckpointError
+from napari_samhq.errors import CheckpointError, FileError
 from napari_samhq.model.config import (
     ConvEncoderConfig,
     SamHQConfig,
@@ -184,6 +184,73 @@ def test_a_run_begins_with_the_weights_of_another(data_folder, tmp_path, monkeyp
         taken = model.state_dict()
         assert same(first.ema.state_dict(), {n: taken[n] for n in first.ema.state_dict()})
         assert len(taken) > len(first.ema.state_dict())
+
+
+def test_a_run_begins_with_exported_weights(data_folder, tmp_path, monkeypatch):
+    """They have no heads for dense targets, and are in half precision."""
+    model = tiny_model()
+    micro.export(model, tmp_path / "weights")
+    monkeypatch.setattr(micro, "micro_config", tiny_config)
+    monkeypatch.setattr(micro, "WINDOW_WEIGHTS", (("discs", 1.0),))
+    monkeypatch.setattr(micro, "WINDOW_PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),), dense=0.0),))
+    arguments = ["--data", str(data_folder), "--out", str(tmp_path / "out"), "--steps", "1"]
+    assert micro.main([*arguments, "--begin-with", str(tmp_path / "weights")]) == 0
+    after = SamHQModel.from_pretrained(tmp_path / "out" / "weights").state_dict()
+    statistics = [name for name in after if "running" in name]
+    assert statistics
+    for name, before in model.state_dict().items():
+        torch.testing.assert_close(after[name], before, atol=2e-3, rtol=1e-2)
+    assert all(torch.equal(after[name], model.state_dict()[name]) for name in statistics)
+
+
+def test_an_empty_folder_is_no_start(data_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(micro, "micro_config", tiny_config)
+    with pytest.raises(CheckpointError, match=str(tmp_path)):
+        micro.micro_trainer(data_folder, tmp_path, Budget(steps=1), start=tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:.*dropped. repeated")  # nothing was learned in one step
+def test_a_source_is_left_out_and_measured(data_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(micro, "micro_config", tiny_config)
+    monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0), ("stack", 1.0)))
+    monkeypatch.setattr(micro, "FIRST_PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
+    monkeypatch.setattr(micro, "FURTHER_PHASES", micro.FIRST_PHASES)
+    arguments = ["--data", str(data_folder), "--steps", "1"]
+    first = [*arguments, "--out", str(tmp_path), "--leave-out", "stack"]
+    assert micro.main(first) == 0
+    assert read_state(tmp_path / "state.pt")["sources"] == ["discs"]
+    assert "| stack | " in capsys.readouterr().out
+    assert "| stack | " in (tmp_path / "stack.md").read_text()
+    # A further run may leave out the same source, but not one that the first has seen.
+    further = ["--out", str(tmp_path / "b"), "--begin-with", str(tmp_path / "state.pt")]
+    assert micro.main([*arguments, *further, "--leave-out", "stack"]) == 0
+    for start in (tmp_path / "state.pt", tmp_path / "weights"):
+        with pytest.raises(CheckpointError, match="may have learned from discs"):
+            micro.micro_trainer(
+                data_folder, tmp_path, Budget(steps=1), start=start, left_out="discs"
+            )
+
+
+def test_only_a_source_that_is_there_can_be_left_out(data_folder, tmp_path):
+    with pytest.raises(FileError, match="'disks' cannot be left out.* discs, stack"):
+        micro.micro_trainer(data_folder, tmp_path, Budget(steps=1), left_out="disks")
+
+
+def test_standing_still_is_no_work(data_folder, tmp_path, monkeypatch):
+    """A process that was stopped for minutes has not used its budget with it."""
+    trainer = tiny_trainer(data_folder, tmp_path, steps=14)
+    clock = iter(range(10**6))
+    now = {"seconds": 0.0}
+
+    def monotonic():
+        now["seconds"] += 1.0 if next(clock) != 40 else 3600.0
+        return now["seconds"]
+
+    monkeypatch.setattr("napari_samhq.training.trainer.time.monotonic", monotonic)
+    steps = [event for event in trainer.run() if isinstance(event, StepDone)]
+    assert now["seconds"] > 3600
+    assert len(steps) == 14
+    assert steps[-1].seconds < 60
 
 
 def test_a_state_of_another_model_is_no_start(data_folder, tmp_path):

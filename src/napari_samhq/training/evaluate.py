@@ -1,7 +1,7 @@
 """The numbers of the model card: boxes, clicks and corrections on held-out images, beside Otsu's
-threshold.
+threshold, and whether scores foretell them.
 
-``python -m napari_samhq.training.evaluate --data DIR --weights DIR [--windows] [-o TSV]``
+``python -m napari_samhq.training.evaluate --data DIR --weights DIR [--windows N] [--source NAME]``
 
 Prompts go through the public predictor, so the numbers are what users get.
 """
@@ -22,6 +22,7 @@ from scipy import ndimage
 
 from napari_samhq.core.metrics import boundary_iou, iou
 from napari_samhq.core.prompts import Prompt
+from napari_samhq.training.calibration import report
 from napari_samhq.training.data import Record, read_manifest, split_by_group
 
 if TYPE_CHECKING:
@@ -69,13 +70,17 @@ class Target:
 
 @dataclass
 class ObjectResult:
-    """What was measured on one object: IoU by kind of prompt."""
+    """What was measured on one object: IoU by kind of prompt; score and IoU of masks by kind, and
+    of the candidates of the click.
+    """
 
     source: str
     image: str
     label: int
     area_px: int
     values: dict[str, float] = field(default_factory=dict)
+    scored: dict[str, tuple[float, float]] = field(default_factory=dict)
+    candidates: list[tuple[float, float]] = field(default_factory=list)
 
 
 def targets_of(labels: NDArray[Any], most: int, smallest: int = 25) -> list[Target]:
@@ -196,12 +201,18 @@ def evaluate_image(
         click = (row + target.rows.start, col + target.cols.start)
         boxed = predictor.predict(embedding, box=target.box_rc)
         result.values |= _measure(boxed.mask, truth, target, "box")
+        result.scored["box"] = boxed.score, result.values["box"]
         result.values["otsu"] = otsu_in_box(grey, target)
         points, point_labels = [click], [1]
         answer = predictor.predict(embedding, points=points, point_labels=point_labels)
         result.values |= _measure(answer.mask, truth, target, "click")
+        result.scored["click"] = answer.score, result.values["click"]
         candidates = predictor.predict(embedding, points=points, multimask=True)
-        result.values["click, best of 3"] = max(iou(mask, truth) for mask in candidates.masks)
+        result.candidates = [
+            (float(score), iou(mask, truth))
+            for score, mask in zip(candidates.scores, candidates.masks, strict=True)
+        ]
+        result.values["click, best of 3"] = max(found for _, found in result.candidates)
         for _ in range(corrections):
             further = next_click(answer.mask, truth)
             if further is None:
@@ -213,6 +224,7 @@ def evaluate_image(
             )
         if corrections:
             result.values |= _measure(answer.mask, truth, target, "corrected")
+            result.scored["corrected"] = answer.score, result.values["corrected"]
         if number < windows:
             result.values |= _in_window(predictor, image, truth, target, click)
         yield result
@@ -280,6 +292,44 @@ def read_pair(record: Record) -> tuple[NDArray[Any], NDArray[Any]]:
     return image, np.asarray(imread(record.label_path))
 
 
+def chosen_records(
+    records: Iterable[Record], images: int | None, sources: Sequence[str] | None = None
+) -> list[Record]:
+    """Return the first ``images`` records of each look, of some sources or of all."""
+    seen: dict[tuple[object, ...], int] = defaultdict(int)
+    chosen = []
+    for record in records:
+        seen[record.look] += 1
+        if (sources is None or record.source in sources) and (
+            images is None or seen[record.look] <= images
+        ):
+            chosen.append(record)
+    return chosen
+
+
+def evaluate_records(
+    predictor: SupportsPrediction, records: Iterable[Record], **options: Any
+) -> list[ObjectResult]:
+    """Measure a predictor on images of a data folder; ``options`` as :func:`evaluate_image`."""
+    results: list[ObjectResult] = []
+    for record in records:
+        image, labels = read_pair(record)
+        results += evaluate_image(
+            predictor, image, labels, source=record.source, name=record.stem, **options
+        )
+        _log.info("%s/%s done", record.source, record.stem)
+    return results
+
+
+def scores_report(results: Iterable[ObjectResult]) -> str:
+    """Write what :func:`~napari_samhq.training.calibration.report` says of the scores."""
+    results = list(results)
+    return report(
+        [(kind, *pair) for result in results for kind, pair in result.scored.items()],
+        [result.candidates for result in results if result.candidates],
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate weights on the held-out images; see ``--help``."""
     parser = argparse.ArgumentParser(
@@ -291,6 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--objects", type=int, default=20, help="objects per image at most")
     parser.add_argument("--images", type=int, default=None, help="images per look at most")
+    parser.add_argument("--source", nargs="+", default=None, help="these sources only")
     parser.add_argument("--corrections", type=int, default=5)
     parser.add_argument(
         "--windows",
@@ -306,29 +357,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     predictor = Predictor(SamHQModel.from_pretrained(options.weights))
     _, validation = split_by_group(read_manifest(options.data))
-    seen: dict[tuple[object, ...], int] = defaultdict(int)
-    results: list[ObjectResult] = []
-    for record in validation:
-        seen[record.look] += 1
-        if options.images is not None and seen[record.look] > options.images:
-            continue
-        image, labels = read_pair(record)
-        results += evaluate_image(
-            predictor,
-            image,
-            labels,
-            most=options.objects,
-            corrections=options.corrections,
-            windows=options.windows,
-            source=record.source,
-            name=record.stem,
-        )
-        _log.info("%s/%s done", record.source, record.stem)
+    results = evaluate_records(
+        predictor,
+        chosen_records(validation, options.images, options.source),
+        most=options.objects,
+        corrections=options.corrections,
+        windows=options.windows,
+    )
     if options.out:
         options.out.write_text(
             "".join(json.dumps(vars(r)) + "\n" for r in results), encoding="utf-8"
         )
-    sys.stdout.write(table(summary(results)) + "\n")
+    sys.stdout.write(table(summary(results)) + "\n\n" + scores_report(results) + "\n")
     return 0
 
 

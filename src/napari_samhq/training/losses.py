@@ -1,9 +1,9 @@
 """Losses on low-res logits.
 
 Rule of the masks: every prompt trains the single mask (token 0), the HQ mask and their sum, which
-is what the user gets. The three candidate masks are trained by their best one only (minimum loss),
-most strongly where the prompt is a single click. Scores learn the IoU of candidate + HQ mask, again
-what the user gets.
+is what the user gets. The three candidates are trained by their best one only (minimum loss), most
+strongly where the prompt is a single click: as SAM's mask, and as the sum with the HQ mask, which
+the user gets and of which only the candidate's part learns here. Scores learn the IoU of that sum.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def prompt_loss(decoded: DecodedMasks, target: Tensor, *, ambiguous: Tensor) -> 
     single = sam[:, :1]
     what_user_gets = mask_loss(single + hq, target, weight)
     parts = mask_loss(torch.cat([single, hq], dim=1), target, weight)
-    candidates = mask_loss(sam[:, 1:], target, weight).amin(1)
+    alone = mask_loss(sam[:, 1:], target, weight).amin(1)
+    summed = mask_loss(sam[:, 1:] + hq.detach(), target, weight).amin(1)
+    candidates = 0.5 * (alone + summed)
     with_hq = sam.detach() + hq.detach()
     iou = soft_iou(with_hq, target)
     score = F.mse_loss(decoded.scores.float(), iou)

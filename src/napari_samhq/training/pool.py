@@ -36,13 +36,15 @@ background.
 class BatchPlan:
     """Size of a batch: crops per batch, side of a crop in px, objects per crop at most.
 
-    ``looks`` is the share of crops whose look is randomised.
+    ``looks`` is the share of crops whose look is randomised; ``windows`` the share of crops at the
+    scale of a window around an object instead of that of the whole image.
     """
 
     crops: int = 8
     size: int = 128
     objects: int = 8
     looks: float = 0.85
+    windows: float = 0.5
 
 
 def plan_of(step: int, plans: tuple[BatchPlan, ...]) -> BatchPlan:
@@ -160,11 +162,12 @@ class BatchMaker:
         size = plan.size
         which = int(rng.integers(len(item.ids)))
         diameter = float(np.sqrt(item.areas[which] * 4 / np.pi))
-        if rng.random() < 0.5:
+        if rng.random() >= plan.windows:
             zoom = item.frame_zoom * np.exp(rng.normal(0, 0.25))
             zoom = max(zoom, 5.0 / diameter)  # smaller than that no one can outline
         else:
-            zoom = np.exp(rng.uniform(np.log(8.0), np.log(0.8 * size))) / diameter
+            smallest = max(8.0, size / 16)  # large crops are for what small ones cannot show
+            zoom = np.exp(rng.uniform(np.log(smallest), np.log(0.8 * size))) / diameter
         zoom = float(np.clip(zoom, 0.05, 8.0))
         matrix = random_matrix(rng, zoom)
         reach = 0.3 * size if rng.random() < 0.8 else 0.48 * size

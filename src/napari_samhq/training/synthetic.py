@@ -243,9 +243,26 @@ def _label_picture(rng: np.random.Generator, size: int, kind: str) -> NDArray[np
     return _scattered(rng, size, kind)
 
 
-def _paint(rng: np.random.Generator, labels: NDArray[np.int32], kind: str) -> NDArray[np.float32]:
-    """Grey picture of the labels: background, objects with their own level and texture, outlines,
-    distractors.
+def _bodies(rng: np.random.Generator, labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Draw a body inside each object, as a nucleus lies in its cell: the deep pixels, some with
+    lobes.
+    """
+    depth = ndimage.distance_transform_edt(~_borders(labels))
+    deepest = np.asarray(ndimage.maximum(depth, labels, np.arange(labels.max() + 1)))
+    deepest[0] = np.inf
+    share = rng.uniform(0.15, 0.6) + rng.uniform(0, 0.25) * smooth_noise(rng, len(labels), 6.0)
+    return np.asarray(depth > np.clip(share, 0.1, 0.9) * deepest[labels], bool)
+
+
+def _paint(
+    rng: np.random.Generator,
+    labels: NDArray[np.int32],
+    kind: str,
+    bodies: NDArray[np.bool_] | None = None,
+    others: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """Grey picture of the labels: background, objects with their own level and texture, bodies
+    inside them, outlines, distractors.
     """
     size = labels.shape[0]
     background = rng.uniform(0, 1) + rng.uniform(0, 0.25) * texture(rng, size)
@@ -254,6 +271,8 @@ def _paint(rng: np.random.Generator, labels: NDArray[np.int32], kind: str) -> ND
         background = background + ndimage.gaussian_filter(
             shapes.astype(np.float32), rng.uniform(1, 8)
         ) * rng.uniform(-0.3, 0.3)
+    if others is not None:
+        background = background + np.where(others, rng.choice([-1, 1]) * rng.uniform(0.1, 0.6), 0)
     count = int(labels.max()) + 1
     contrast = rng.choice([-1, 1]) * np.exp(rng.uniform(np.log(0.08), np.log(0.9)))
     levels = contrast * (1 + rng.uniform(0, 0.5) * rng.standard_normal(count))
@@ -262,6 +281,10 @@ def _paint(rng: np.random.Generator, labels: NDArray[np.int32], kind: str) -> ND
     fill = np.zeros_like(background) if hollow else levels[labels].astype(np.float32)
     fill = fill + rng.uniform(0.02, 0.3) * texture(rng, size)
     picture = np.where(labels > 0, background + fill, background)
+    if bodies is not None:
+        darker = rng.choice([-1, 1]) * rng.uniform(0.15, 0.9)
+        inside = darker + rng.uniform(0.02, 0.3) * texture(rng, size)
+        picture = np.where(bodies, picture + inside, picture)
     if outlined:
         width = int(rng.integers(1, 4))
         edge = ndimage.binary_dilation(_borders(labels) & (labels > 0), iterations=width)
@@ -302,10 +325,14 @@ def synthetic_image(seed: int | list[int], size: int = 320) -> AnnotatedImage:
     rng = np.random.default_rng(seed)
     kind = KINDS[int(rng.integers(len(KINDS)))]
     labels = _label_picture(rng, size, kind)
-    if rng.random() < 0.25:  # colour: each channel its own picture of the same objects
-        picture = np.stack([_paint(rng, labels, kind) for _ in range(3)], axis=-1)
+    # An object is the whole, whatever lies inside it, and things of another kind are none.
+    bodies = _bodies(rng, labels) if rng.random() < 0.35 and labels.any() else None
+    others = _scattered(rng, size, "blobs") > 0 if rng.random() < 0.2 else None
+    if rng.random() < 0.3:  # colour: each channel its own picture of the same objects
+        channels = [_paint(rng, labels, kind, bodies, others) for _ in range(3)]
+        picture = np.stack(channels, axis=-1)
     else:
-        picture = _paint(rng, labels, kind)[..., None]
+        picture = _paint(rng, labels, kind, bodies, others)[..., None]
     low, high = np.percentile(picture, (0.1, 99.9))
     image = (np.clip((picture - low) / max(high - low, 1e-3), 0, 1) * 255).round().astype(np.uint8)
     return AnnotatedImage.from_arrays(image, labels, "synthetic", kind)

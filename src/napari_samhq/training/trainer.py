@@ -52,6 +52,7 @@ _log = logging.getLogger(__name__)
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
+_LONGEST_AT_FIRST_S = 60.0  # that a step counts for before it is known how long they take
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """All that a run depends on besides model and data."""
+    """All that a run depends on besides model and data.
+
+    ``fixed_statistics`` normalises by the running statistics, as inference does, instead of those
+    of each batch: batches of a few crops have others, and what is learned with them fits less.
+    """
 
     budget: Budget
     phases: tuple[Phase, ...]
@@ -104,6 +109,7 @@ class TrainerConfig:
     save_seconds: float = 180.0
     prefetch: bool = True
     mixed: bool | None = None
+    fixed_statistics: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -225,7 +231,7 @@ class Trainer:
                     batch = source.make(self.step, plan_of(self.step, phase.plans))
                 waited = time.monotonic() - began
                 values = self.train_step(batch, phase)
-                self.seconds += time.monotonic() - began
+                self._count(time.monotonic() - began)
                 self._agree()
                 yield StepDone(self.step, self.progress, self.seconds, {**values, "wait": waited})
                 over = self.progress >= 1 or self._stopping
@@ -254,6 +260,9 @@ class Trainer:
             group["lr"] = rate
         self.model.train()
         self.heads.train()
+        for part in self.model.modules() if self.config.fixed_statistics else ():
+            if isinstance(part, torch.nn.BatchNorm2d):
+                part.eval()
         generator = torch.Generator(self.device).manual_seed(
             (self.config.seed + self.rank) * 1_000_003 + self.step
         )
@@ -283,6 +292,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "seed": self.config.seed,
+            "sources": sorted({record.source for record in self.pool.records}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -294,7 +304,8 @@ class Trainer:
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
     def start_from(self, state: dict[str, Any]) -> None:
-        """Begin with the averaged weights and the heads of another run, at step 0.
+        """Begin with the averaged weights and, where there are any, the heads of another run, at
+        step 0.
 
         Parts that the other run's model did not have stay as they are.
 
@@ -313,7 +324,8 @@ class Trainer:
                 msg = "the state to start from is of another model; start without it"
                 raise CheckpointError(msg)
             module.load_state_dict(new | known)
-        self.heads.load_state_dict(state["heads"])
+        if "heads" in state:
+            self.heads.load_state_dict(state["heads"])
 
     def _groups(self) -> list[dict[str, Any]]:
         """Matrices decay; biases, norms and learned tokens do not."""
@@ -342,6 +354,13 @@ class Trainer:
             * warm
             * (self.config.final_rate + (1 - self.config.final_rate) * fall)
         )
+
+    def _count(self, seconds: float) -> None:
+        """Add the time of a step. What is far longer than usual was no work: the process stood
+        still, or the computer slept.
+        """
+        longest = 10 * self.seconds / self.step if self.step > 10 else _LONGEST_AT_FIRST_S
+        self.seconds += min(seconds, longest)
 
     def _agree(self) -> None:
         """Let all processes of a run have the same clock, and stop together."""
