@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 
 import pytest
+import torch
 
 from napari_samhq.errors import Cancelled, ImageError
 from napari_samhq.session.runner import Job, Progress
@@ -138,3 +141,32 @@ def test_closing_ends_the_thread_and_nothing_arrives_afterwards(log, qtbot):
     assert log.outcomes == []
     with pytest.raises(Cancelled, match="closed"):
         runner.submit(log.job("b", work))
+
+
+def test_progress_is_told_a_few_times_a_second_and_each_stage_at_once(runner, log, qtbot):
+    def work(report):
+        for stage in ("load", "everything"):
+            until = time.monotonic() + 0.7
+            while time.monotonic() < until:
+                report(Progress(stage, 1, 2))
+        return 42
+
+    runner.submit(log.job("a", work))
+    qtbot.waitUntil(lambda: log.outcomes == [("a", 42)])
+    told = [what.stage for _, what, _ in log if isinstance(what, Progress)]
+    assert 2 <= told.count("load") <= 4
+    assert 2 <= told.count("everything") <= 4
+
+
+def test_a_core_is_left_for_the_window_while_the_model_works(runner, log):
+    cores = os.cpu_count() or 1
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(cores)
+        used = runner.wait(log.job("a", lambda report: torch.get_num_threads()))
+        assert used <= max(1, cores - 1)
+        assert torch.get_num_threads() == cores
+        torch.set_num_threads(1)  # whoever wants fewer gets fewer
+        assert runner.wait(log.job("a", lambda report: torch.get_num_threads())) == 1
+    finally:
+        torch.set_num_threads(before)

@@ -158,6 +158,7 @@ class ObjectPanel(QWidget):
         self.candidates, self.outline = CandidatePanel(), OutlinePanel()
         self.buttons: dict[str, QPushButton] = {}
         self._texts: dict[str, str] = {}
+        self._color: tuple[float, ...] | None = ()  # none was shown yet
         self.waiting, self.waiting_text = QWidget(), QLabel()
         column = flat(QVBoxLayout(self))
         column.addLayout(self._head())
@@ -170,7 +171,10 @@ class ObjectPanel(QWidget):
     def show_object(self, title: str, color: Sequence[float] | None) -> None:
         """Name the object being made, with the colour of its label."""
         self.title.setText(title)
-        self.swatch.setPixmap(swatch(color))
+        wanted = None if color is None else tuple(map(float, color))
+        if wanted != self._color:  # a new picture is drawn anew, and with it the window
+            self._color = wanted
+            self.swatch.setPixmap(swatch(color))
 
     def show_waiting(self, count: int) -> None:
         """Say how many objects are being made at once; nothing where it is one."""
