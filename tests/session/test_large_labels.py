@@ -336,3 +336,25 @@ def test_what_is_on_the_screen_is_looked_at_before_it_is_clicked(annotate, engin
     assert embedded() == 1
     look((5000, 5000), (5400, 5600))  # moved out of sight
     assert embedded() == 1
+
+
+# ------------------------------------------------------------------------------------- pixel sizes
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside-the-image", "in-another-place"])
+def test_objects_on_the_disk_lie_where_the_image_does(all_large, monkeypatch, tmp_path, beside):
+    monkeypatch.setattr("napari_samhq.io.label_store._COARSEST_PX", 16)
+    data = zarr.create_array(tmp_path / "slide.zarr", shape=SHAPE, chunks=(16, 16), dtype="u1")
+    image = Image(data, scale=(0.5, 0.25), units=("um", "um"), contrast_limits=(0, 255))
+    place = tmp_path / ("slide-objects.zarr" if beside else "elsewhere.zarr")
+    layer = new_labels(image) if beside else large_labels(image, place)
+    layer.data[8:12, 20:28] = 5
+    (about,) = zarr.open_group(place, mode="r").attrs["ome"]["multiscales"]
+    assert [axis["unit"] for axis in about["axes"]] == ["micrometer"] * 2
+    group = zarr.open_group(place, mode="r")
+    for level in about["datasets"]:
+        scale, *more = level["coordinateTransformations"]
+        start = more[0]["translation"] if more else (0, 0)
+        places = np.argwhere(group[level["path"]][...] == 5)
+        middle = places.mean(axis=0) * scale["scale"] + start
+        assert np.allclose(middle, (9.5 * 0.5, 23.5 * 0.25))  # of every level, exactly

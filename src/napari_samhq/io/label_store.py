@@ -18,6 +18,8 @@ from filelock import FileLock, Timeout
 from napari_samhq.core.blocks import Blocks, as_indices, pooled
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
+from napari_samhq.io.calibration import Calibration
+from napari_samhq.io.ome_zarr import described_pyramid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,6 +57,8 @@ class LabelStore:
         A folder whose name ends in ``.zarr``. The first write makes it. In memory when left out.
     about : dict, optional
         Plain values to keep with it.
+    calibration : Calibration, optional
+        Size of the pixels, which the file tells to other programs.
 
     Raises
     ------
@@ -82,6 +86,7 @@ class LabelStore:
         *,
         path: str | Path | None = None,
         about: dict[str, Any] | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         if path is not None and Path(path).exists():
             raise FileError(f"{path} exists already. Open it, or choose another name.")
@@ -89,7 +94,7 @@ class LabelStore:
         self.chunks = (1,) * (len(self.shape) - 2) + (BLOCK_PX, BLOCK_PX)
         self._blocks = Blocks(self.shape, self.chunks)
         where = None if path is None else Path(path)
-        self._pyramid = _Pyramid(self.shape, self.dtype, where, dict(about or {}))
+        self._pyramid = _Pyramid(self.shape, self.dtype, where, dict(about or {}), calibration)
         self._read: OrderedDict[Place, NDArray[Any]] = OrderedDict()
         self._waiting: dict[Place, NDArray[Any]] = {}
         self._depth = 0
@@ -244,11 +249,17 @@ class _Pyramid:
     """The blocks of a store, in memory or on disk, and the coarser levels made of them."""
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], path: Path | None, about: dict[str, Any]
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        path: Path | None,
+        about: dict[str, Any],
+        calibration: Calibration | None = None,
     ) -> None:
         self.shapes = _level_shapes(shape)
         self.blocks = Blocks(shape, (1,) * (len(shape) - 2) + (BLOCK_PX, BLOCK_PX))
         self.dtype, self.path, self.about = dtype, path, about
+        self._calibration = calibration or Calibration.of(len(shape))
         self.filled: set[Place] = set()
         self._arrays: list[Any] = []  # none before the first write
         self._lock: FileLock | None = None
@@ -319,9 +330,9 @@ class _Pyramid:
             )
             for number, shape in enumerate(self.shapes)
         ]
-        factors = [2**number for number in range(len(self.shapes))]
         note: Any = {"levels": len(self.shapes), "about": self.about}
-        ome = _ome(name, len(self.blocks.shape), factors)
+        about = described_pyramid(name, self._calibration, len(self.shapes), pooled=True)
+        ome: Any = about | {"image-label": {"version": "0.5"}}
         group.attrs.update({"ome": ome, _ATTRIBUTE: note})
         self._arrays = arrays
 
@@ -359,20 +370,6 @@ class _Pyramid:
                     height, width = pieces[start].shape[-2:]
                     block[..., top : top + height, left : left + width] = pieces[start]
                 self._arrays[number][region] = block
-
-
-def _ome(name: str, ndim: int, factors: list[int]) -> Any:
-    """Describe a pyramid of labels as the specification ngff.openmicroscopy.org/0.5 wants it."""
-    # What leading axes are, nobody said; axes without a type may have any name.
-    axes: list[Any] = [{"name": f"axis-{axis}"} for axis in range(ndim - 2)]
-    axes += [{"name": name, "type": "space"} for name in "yx"]
-    scales = [[1.0] * (ndim - 2) + [float(factor)] * 2 for factor in factors]
-    datasets = [
-        {"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]}
-        for level, scale in enumerate(scales)
-    ]
-    multiscale = {"name": name, "axes": axes, "datasets": datasets}
-    return {"version": "0.5", "multiscales": [multiscale], "image-label": {"version": "0.5"}}
 
 
 def _level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["write_labels_layer", "write_prompts"]
+__all__ = ["calibration_of", "write_labels_layer", "write_prompts"]
 
 _AXES = frozenset("tczyx")
 
@@ -72,7 +72,7 @@ def write_labels_layer(
                 ".geojson."
             )
         labels = np.asarray(labels)
-    calibration = _calibration_of(options, ndim)
+    calibration = calibration_of(options, ndim)
     # Axes of length 1 mean nothing to formats of a single plane.
     if suffix not in LABEL_SUFFIXES and ndim > 2:
         labels = labels.reshape(_without_ones(labels.shape))
@@ -140,7 +140,8 @@ def write_prompts(
     return write_geojson_prompts(path, prompts, overwrite=overwrite)
 
 
-def _calibration_of(options: Mapping[str, Any], ndim: int) -> Calibration:
+def calibration_of(options: Mapping[str, Any], ndim: int) -> Calibration:
+    """Read the size of pixels from the options of a layer: its scale, units and axis labels."""
     sizes = [abs(float(size)) for size in options.get("scale", ())] or None
     units = [short_unit(unit) for unit in options.get("units", ())] or None
     names = tuple(str(name).lower() for name in options.get("axis_labels", ()))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_samhq.io.calibration import Calibration
 
-__all__ = ["is_label_group", "read_properties", "write_label_group"]
+__all__ = ["described_pyramid", "is_label_group", "read_properties", "write_label_group"]
 
 _CHUNK_PX = 1024
 _SMALLEST_LEVEL_PX = 256
@@ -43,8 +43,7 @@ def write_label_group(
     """
     import zarr
 
-    # What leading axes are, maybe nobody said; axes without a type may have any name.
-    axes = tuple(name or f"axis-{index}" for index, name in enumerate(calibration.axes))
+    axes = _axis_names(calibration)
     group = zarr.create_group(store=path, zarr_format=3)
     level: Any = ids
     number = 0
@@ -62,7 +61,7 @@ def write_label_group(
         level, number = array, number + 1
         if max(shape[-2:]) <= _SMALLEST_LEVEL_PX:
             break
-    group.attrs["ome"] = _metadata(path.stem, axes, calibration, number) | {
+    group.attrs["ome"] = described_pyramid(path.stem, calibration, number) | {
         "image-label": _about(properties)
     }
 
@@ -112,11 +111,37 @@ def _image_label(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _metadata(
-    name: str, axes: tuple[str, ...], calibration: Calibration, levels: int
+def described_pyramid(
+    name: str, calibration: Calibration, levels: int, *, pooled: bool = False
 ) -> dict[str, Any]:
+    """Describe a pyramid, each level of which is half as large as the finer one.
+
+    Parameters
+    ----------
+    name : str
+        Of the image.
+    calibration : Calibration
+        Of the finest level.
+    levels : int
+        How many there are.
+    pooled : bool, optional
+        Whether a pixel shows 2 x 2 pixels of the finer level. Otherwise it is one of them, the
+        first, and the centres of the first pixels coincide.
+
+    Returns
+    -------
+    dict
+        What "ome" says in the attributes of the group.
+
+    Examples
+    --------
+    >>> from napari_samhq.io.calibration import Calibration
+    >>> about = described_pyramid("cells", Calibration.of(2, 0.5, "um"), 2, pooled=True)
+    >>> about["multiscales"][0]["datasets"][1]["coordinateTransformations"][1]
+    {'type': 'translation', 'translation': [0.25, 0.25]}
+    """
     described = []
-    for axis, unit in zip(axes, calibration.units, strict=True):
+    for axis, unit in zip(_axis_names(calibration), calibration.units, strict=True):
         one = {"name": axis}
         if axis in _TYPES:
             one["type"] = _TYPES[axis]
@@ -125,16 +150,25 @@ def _metadata(
         described.append(one)
     datasets = []
     for number in range(levels):
-        sizes = list(calibration.pixel_size)
+        sizes, start = list(calibration.pixel_size), [0.0] * len(calibration.pixel_size)
+        if pooled:
+            start[-2:] = [size * (2**number - 1) / 2 for size in sizes[-2:]]
         sizes[-2:] = [size * 2**number for size in sizes[-2:]]
-        scale = {"type": "scale", "scale": sizes}
-        datasets.append({"path": str(number), "coordinateTransformations": [scale]})
+        placed: list[dict[str, Any]] = [{"type": "scale", "scale": sizes}]
+        if any(start):
+            placed.append({"type": "translation", "translation": start})
+        datasets.append({"path": str(number), "coordinateTransformations": placed})
     return {
         "version": "0.5",
         "multiscales": [
             {"name": name.removesuffix(".ome"), "axes": described, "datasets": datasets}
         ],
     }
+
+
+def _axis_names(calibration: Calibration) -> tuple[str, ...]:
+    # What leading axes are, maybe nobody said; axes without a type may have any name.
+    return tuple(name or f"axis-{index}" for index, name in enumerate(calibration.axes))
 
 
 def _about(properties: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:

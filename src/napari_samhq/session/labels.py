@@ -14,10 +14,13 @@ from napari_samhq.core.identity import content_digest
 from napari_samhq.core.sparse_labels import SparseLabels
 from napari_samhq.errors import FileError, LayerError, OutOfMemoryError
 from napari_samhq.io.label_store import LabelStore
+from napari_samhq.io.layer_writing import calibration_of
 from napari_samhq.session.frames import check_placement, layer_shape, placement
 
 if TYPE_CHECKING:
     from napari.layers import Image, Labels
+
+    from napari_samhq.io.calibration import Calibration
 
 __all__ = ["MADE_FOR", "check_labels", "editable_copy", "large_labels", "new_labels"]
 
@@ -106,7 +109,7 @@ def large_labels(image: Image, path: str | Path | None = None) -> Labels:
     shape = layer_shape(image)
     if path is None:
         return _layer_of(LabelStore(shape), image)
-    store = _opened(Path(path).absolute(), shape, "")
+    store = _opened(Path(path).absolute(), shape, "", calibration=_calibration_of(image))
     if store.shape != shape:
         raise LayerError(
             f"{path} holds labels of the shape {store.shape}, the image {image.name!r} has "
@@ -140,7 +143,7 @@ def _store_for(image: Image, dtype: Any, *, fresh: bool) -> LabelStore:
         if fresh and (path.exists() or path in _STORES):
             continue
         try:
-            store = _opened(path, shape, digest, dtype)
+            store = _opened(path, shape, digest, dtype, _calibration_of(image))
         except FileError:  # something else, or another program writes to it
             continue
         if store.shape == shape and store.about.get("image") == digest:
@@ -149,15 +152,26 @@ def _store_for(image: Image, dtype: Any, *, fresh: bool) -> LabelStore:
     raise AssertionError("There is always another number.")
 
 
-def _opened(path: Path, shape: tuple[int, ...], digest: str, dtype: Any = np.int32) -> LabelStore:
+def _opened(
+    path: Path,
+    shape: tuple[int, ...],
+    digest: str,
+    dtype: Any = np.int32,
+    calibration: Calibration | None = None,
+) -> LabelStore:
     store = _STORES.get(path)
     if store is None:
         if path.exists():
             store = LabelStore.open(path)
         else:
-            store = LabelStore(shape, dtype, path=path, about={"image": digest})
+            about = {"image": digest}
+            store = LabelStore(shape, dtype, path=path, about=about, calibration=calibration)
         _STORES[path] = store
     return store
+
+
+def _calibration_of(image: Image) -> Calibration:
+    return calibration_of(placement(image), image.ndim)
 
 
 def _path_of(image: Image) -> Path | None:
