@@ -19,7 +19,7 @@ from napari_samhq.errors import (
     PromptError,
     SamHQWarning,
 )
-from napari_samhq.inference import _decoding
+from napari_samhq.inference import _batches, _decoding
 from napari_samhq.inference.prediction import SupportsPrediction
 from napari_samhq.inference.predictor import Predictor
 from napari_samhq.model import SamHQModel
@@ -147,6 +147,15 @@ def test_logits_of_a_prediction_are_a_prompt(predictor, embedding):
     assert np.array_equal(second.low_res_logits, again.low_res_logits)
 
 
+@pytest.fixture
+def one_core():
+    """Batches in this thread, one after the other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_the_same_call_gives_the_same_bytes(predictor, tiny_network, grey_image):
     answers = []
     for maker in (predictor, predictor, Predictor(tiny_network)):
@@ -165,7 +174,7 @@ def test_a_prediction_keeps_nothing_of_the_gradient(predictor, embedding):
 def test_many_prompts_at_once_answer_like_one_by_one(
     predictor, embedding, multimask, length, monkeypatch
 ):
-    monkeypatch.setattr(_decoding, "_LONGEST_CHUNK", length)
+    monkeypatch.setattr(_batches, "_LONGEST_CHUNK", length)
     prompts = PROMPTS + PROMPTS[:3]
     together = predictor.predict_many(embedding, prompts, multimask=multimask)
     assert len(together) == len(prompts)
@@ -176,12 +185,12 @@ def test_many_prompts_at_once_answer_like_one_by_one(
         assert np.mean(prediction.masks != alone.masks) < 1e-3
 
 
-def test_answers_come_one_by_one_and_can_be_left(predictor, embedding, monkeypatch):
-    monkeypatch.setattr(_decoding, "_LONGEST_CHUNK", 2)
+def test_answers_come_one_by_one_and_can_be_left(predictor, embedding, one_core, monkeypatch):
+    monkeypatch.setattr(_batches, "_LONGEST_CHUNK", 2)
     decoded = []
     original = _decoding.decode
     monkeypatch.setattr(
-        "napari_samhq.inference.predictor.decode",
+        "napari_samhq.inference._batches.decode",
         lambda *args: decoded.append(len(args[2])) or original(*args),
     )
     answers = predictor.iter_predict(embedding, [Prompt([[i, i]]) for i in range(9)])
@@ -214,7 +223,7 @@ def test_no_prompts_no_answers(predictor, embedding):
 def test_chunks_keep_to_the_memory_set_aside():
     for nbytes, length in ((2**40, 1), (6 * 2**20, 1), (2**10, 64)):
         embedding = SimpleNamespace(nbytes=nbytes)
-        assert _decoding.chunk_length(embedding, torch.device("cpu")) == length
+        assert _batches.chunk_length(embedding, torch.device("cpu")) == length
 
 
 # ----------------------------------------------------------------------------------- mask prompts
@@ -324,7 +333,7 @@ def test_images_are_refused_before_the_encoder_runs(predictor, image, monkeypatc
     ],
 )
 def test_prompts_are_refused_before_the_decoder_runs(predictor, embedding, arguments, monkeypatch):
-    monkeypatch.setattr(Predictor, "_decode", lambda *_: pytest.fail("the decoder ran"))
+    monkeypatch.setattr(_batches, "decode", lambda *_: pytest.fail("the decoder ran"))
     with pytest.raises(PromptError):
         predictor.predict(embedding, **arguments)
 
@@ -337,7 +346,7 @@ def test_points_outside_change_nothing_but_warn(predictor, embedding):
 
 
 def test_one_bad_prompt_among_many_is_named_before_work_begins(predictor, embedding, monkeypatch):
-    monkeypatch.setattr(Predictor, "_decode", lambda *_: pytest.fail("the decoder ran"))
+    monkeypatch.setattr(_batches, "decode", lambda *_: pytest.fail("the decoder ran"))
     with pytest.raises(PromptError, match="Prompt 1 of 3 .*no area"):
         predictor.iter_predict(embedding, [PROMPTS[0], Prompt(box=[1, 1, 1, 5]), PROMPTS[1]])
     with pytest.raises(PromptError, match="Prompt 0 of 1 .*is a dict"):
@@ -429,7 +438,9 @@ OUT_OF_MEMORY = [
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY)
-def test_when_memory_runs_out_the_batch_is_halved_once(predictor, embedding, error, monkeypatch):
+def test_when_memory_runs_out_the_batch_is_halved_once(
+    predictor, embedding, one_core, error, monkeypatch
+):
     prompts = [p for p in PROMPTS if p.points is not None and p.box is None]
     expected = predictor.predict_many(embedding, prompts)
     lengths = []
@@ -439,7 +450,7 @@ def test_when_memory_runs_out_the_batch_is_halved_once(predictor, embedding, err
         lengths.append(len(prompts))
         return work(network, embedding, prompts, size, least_score)
 
-    where = "napari_samhq.inference.predictor.decode"
+    where = "napari_samhq.inference._batches.decode"
     monkeypatch.setattr(where, _failing(1, error, decode))
     answers = predictor.predict_many(embedding, prompts)
     assert lengths[:2] == [2, 1]  # the three prompts of one point come first
@@ -456,7 +467,7 @@ def test_when_memory_runs_out_the_batch_is_halved_once(predictor, embedding, err
 def test_when_memory_runs_out_for_one_prompt_or_an_image(
     predictor, embedding, grey_image, error, monkeypatch
 ):
-    monkeypatch.setattr("napari_samhq.inference.predictor.decode", _failing(1, error, None))
+    monkeypatch.setattr("napari_samhq.inference._batches.decode", _failing(1, error, None))
     with pytest.raises(OutOfMemoryError, match="answering a prompt"):
         predictor.predict(embedding, [[3, 4]])
     monkeypatch.undo()
@@ -470,7 +481,7 @@ def test_when_memory_runs_out_for_one_prompt_or_an_image(
 
 def test_other_errors_of_torch_pass_unchanged(predictor, embedding, monkeypatch):
     error = RuntimeError("shapes do not match")
-    monkeypatch.setattr("napari_samhq.inference.predictor.decode", _failing(1, error, None))
+    monkeypatch.setattr("napari_samhq.inference._batches.decode", _failing(1, error, None))
     with pytest.raises(RuntimeError, match="shapes do not match") as caught:
         predictor.predict(embedding, [[3, 4]])
     assert caught.value is error

@@ -1,4 +1,4 @@
-"""From prompts to the decoder's tensors and back; batches, and what to do when memory runs out."""
+"""From prompts to the decoder's tensors and back, and what to say when memory runs out."""
 
 from __future__ import annotations
 
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.model.mask_decoder import DecodedMasks
     from napari_samhq.model.sam_hq import SamHQModel
-
-# Measured on the CPU for ViT and micro: the decoder's peak for each prompt of a batch is 8 to 10.5
-# times what it reads of the image.
-_COPIES_PER_PROMPT = 11
-# On the CPU prompts are answered one by one, unless they are small: what several need at once
-# leaves the cache, and takes 1.5 times as long.
-_BATCH_BYTES = {"cpu": 2**25}
-_BATCH_BYTES_ELSEWHERE = 2**32
-_LONGEST_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -265,40 +256,6 @@ def enlarged(
         region=region,
         seen_in=None if embedding.thumbnail is None else (embedding.thumbnail, region),
     )
-
-
-def grouped(prompts: Sequence[Prompt], longest: int) -> Iterator[list[int]]:
-    """Divide prompts into batches that the decoder can take at once.
-
-    Points without a box get a padding point and others do not, so prompts are not padded to the
-    same length, which would change their answers; they are grouped by kind instead.
-
-    Parameters
-    ----------
-    prompts : sequence of Prompt
-        Cleaned.
-    longest : int
-        Most prompts in a batch.
-
-    Yields
-    ------
-    list of int
-        Places of prompts of one kind.
-    """
-    kinds: dict[tuple[int, bool, bool], list[int]] = {}
-    for index, prompt in enumerate(prompts):
-        count = 0 if prompt.points is None else len(prompt.points)
-        kind = (count, prompt.box is not None, prompt.mask is not None)
-        kinds.setdefault(kind, []).append(index)
-    for indices in kinds.values():
-        for start in range(0, len(indices), longest):
-            yield indices[start : start + longest]
-
-
-def chunk_length(embedding: ImageEmbedding, device: torch.device) -> int:
-    """Tell how many prompts may be decoded at once within the memory set aside for it."""
-    budget = _BATCH_BYTES.get(device.type, _BATCH_BYTES_ELSEWHERE)
-    return int(np.clip(budget // (_COPIES_PER_PROMPT * embedding.nbytes), 1, _LONGEST_CHUNK))
 
 
 @contextmanager

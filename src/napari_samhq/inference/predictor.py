@@ -13,19 +13,8 @@ from napari_samhq.core.cards import thumbnail
 from napari_samhq.core.images import rgb8_and_limits
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.errors import ModelError, PromptError
-from napari_samhq.inference._decoding import (
-    Wanted,
-    chosen_masks,
-    chunk_length,
-    decode,
-    disagreements,
-    enlarged,
-    free_memory,
-    grouped,
-    guarding_memory,
-    is_out_of_memory,
-    out_of_memory,
-)
+from napari_samhq.inference._batches import Answers, answer_batches
+from napari_samhq.inference._decoding import Wanted, enlarged
 from napari_samhq.inference._encoding import encode, encode_or_halve, encoder_precision
 from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.prediction import Prediction, SupportsPrediction
@@ -317,7 +306,8 @@ class Predictor:
     ) -> Iterator[tuple[int, Prediction]]:
         """Answer many prompts, giving each answer as soon as it is there.
 
-        Stop taking answers to cancel. Memory is bounded by one batch, however many prompts come.
+        Stop taking answers to cancel. Memory is bounded by a few batches, however many prompts
+        come.
 
         Parameters
         ----------
@@ -391,8 +381,17 @@ class Predictor:
         ]
         self._check(embedding, cleaned)
         wanted = replace(Wanted.of(multimask, False, output, 0.0), least_score=least_score)
-        for indices, logits, scores, _ in self._batches(embedding, cleaned, wanted):
-            yield indices, logits.cpu().numpy(), scores.cpu().numpy()
+        yield from answer_batches(
+            self._network,
+            embedding,
+            cleaned,
+            wanted,
+            lambda answers: (
+                answers.indices,
+                answers.logits.cpu().numpy(),
+                answers.scores.cpu().numpy(),
+            ),
+        )
 
     def _answers(
         self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
@@ -420,51 +419,17 @@ class Predictor:
     def _generate(
         self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
     ) -> Iterator[tuple[int, Prediction]]:
-        for indices, logits, scores, changed in self._batches(embedding, prompts, wanted):
-            for index, one, score, change in zip(indices, logits, scores, changed, strict=True):
-                yield index, enlarged(embedding, one, score, change, wanted.threshold)
-
-    def _batches(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
-    ) -> Iterator[tuple[list[int], Tensor, Tensor, Tensor]]:
-        longest = chunk_length(embedding, self.device)
-        for indices in grouped(prompts, longest):
-            batch = [prompts[i] for i in indices]
-            if len(batch) == 1 < min(len(prompts), longest):
-                batch *= 2  # alone it would be rounded otherwise than with others
-            logits, scores, changed = self._decode_or_halve(embedding, batch, wanted)
-            count = len(indices)
-            yield indices, logits[:count], scores[:count], changed[:count]
-
-    def _decode_or_halve(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        try:
-            return self._decode(embedding, prompts, wanted)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(prompts) == 1:
-                raise out_of_memory("answering a prompt", self.device) from error
-        free_memory(self.device)
-        half = (len(prompts) + 1) // 2
-        with guarding_memory(f"answering {half} prompts", self.device):
-            parts = [
-                self._decode(embedding, part, wanted) for part in (prompts[:half], prompts[half:])
+        def predictions(answers: Answers) -> list[tuple[int, Prediction]]:
+            return [
+                (index, enlarged(embedding, logits, scores, changed, wanted.threshold))
+                for index, logits, scores, changed in zip(*answers, strict=True)
             ]
-        logits, scores, changed = zip(*parts, strict=True)
-        return torch.cat(logits), torch.cat(scores), torch.cat(changed)
+
+        for some in answer_batches(self._network, embedding, prompts, wanted, predictions):
+            yield from some
 
     def _encode(self, pictures: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         return encode(self._network, pictures, self._name)
-
-    @torch.inference_mode()
-    def _decode(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        decoded = decode(self._network, embedding, prompts, self._low_res_size, wanted.least_score)
-        chosen = chosen_masks(decoded, multimask=wanted.multimask, output=wanted.output)
-        return *chosen, disagreements(decoded, embedding, wanted)
 
 
 def _cleaned(prompt: Prompt, image_shape: tuple[int, int], index: int, count: int) -> Prompt:
