@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 
 import pytest
-import torch
 
 from napari_samhq.errors import Cancelled, ImageError
 from napari_samhq.session.runner import Job, Progress
@@ -156,17 +154,3 @@ def test_progress_is_told_a_few_times_a_second_and_each_stage_at_once(runner, lo
     told = [what.stage for _, what, _ in log if isinstance(what, Progress)]
     assert 2 <= told.count("load") <= 4
     assert 2 <= told.count("everything") <= 4
-
-
-def test_a_core_is_left_for_the_window_while_the_model_works(runner, log):
-    cores = os.cpu_count() or 1
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(cores)
-        used = runner.wait(log.job("a", lambda report: torch.get_num_threads()))
-        assert used <= max(1, cores - 1)
-        assert torch.get_num_threads() == cores
-        torch.set_num_threads(1)  # whoever wants fewer gets fewer
-        assert runner.wait(log.job("a", lambda report: torch.get_num_threads())) == 1
-    finally:
-        torch.set_num_threads(before)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,7 @@ from napari_samhq.errors import Cancelled
 from napari_samhq.session.runner import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from napari_samhq.session.runner import Job
 
@@ -117,8 +115,7 @@ class Worker:
                     return
                 ticket = self._running = self._waiting.pop(0)
             try:
-                with _leaving_a_core():
-                    ticket.result = ticket.job.work(self._reporter(ticket))
+                ticket.result = ticket.job.work(self._reporter(ticket))
             except Exception as error:  # noqa: BLE001  # handed over and raised there
                 ticket.error = error
             with self._condition:
@@ -141,30 +138,6 @@ class Worker:
                 ticket.owner.tell(ticket, progress)
 
         return report
-
-
-@contextmanager
-def _leaving_a_core() -> Iterator[None]:
-    """Have torch use all cores but one, which draws the window.
-
-    Torch's threads wait for each other hundreds of times in an answer, each time for the slowest:
-    one that shares its core with the window slows all others down many times over.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, _cores() - 1)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)  # a script in napari's console may use them all
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class ThreadRunner(QObject):
