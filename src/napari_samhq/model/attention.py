@@ -87,23 +87,32 @@ class ViTAttention(nn.Module):
         most = _SCORES_PER_STEP.get(q.device.type, _SCORES_PER_STEP_ELSEWHERE)
         heads = max(1, most // tokens**2)
         step = max(1, min(height, most // (heads * width * tokens)))
+        # Memory of every step is used again: new memory costs a large part of a step's time.
+        wide = (min(heads, len(q)), step * width, tokens)
+        kept, sums = (None if torch.is_grad_enabled() else q.new_empty(wide) for _ in range(2))
         out = []
-        for some in zip(q.split(heads), k.split(heads), v.split(heads), strict=True):
-            some_q, some_k, some_v = some
+        for some_q, some_k, some_v in zip(
+            q.split(heads), k.split(heads), v.split(heads), strict=True
+        ):
             positions = self._position_terms(some_q, grid)
             scaled, keys = some_q * q.shape[-1] ** -0.5, some_k.transpose(1, 2)
+            if q.dtype != torch.float32:
+                keys = keys.contiguous()  # or it would be made so in every step
             for top in range(0, height, step):
                 rows = slice(top, min(top + step, height))
-                scores = scaled[:, rows.start * width : rows.stop * width] @ keys
+                queries = scaled[:, rows.start * width : rows.stop * width]
+                scores = torch.bmm(queries, keys, out=_part(kept, queries))
                 if positions is not None:
                     by_row, by_column = (term[:, rows] for term in positions)
                     places = scores.view(len(scores), -1, width, height, width)
                     if self.sum_positions_first:
-                        places += by_row + by_column
+                        room = _part(sums, queries)
+                        room = None if room is None else room.view(places.shape)
+                        places += torch.add(by_row, by_column, out=room)
                     else:
                         places += by_row
                         places += by_column
-                out.append(scores.softmax(dim=-1, dtype=torch.float32).to(v.dtype) @ some_v)
+                out.append(scores.softmax(dim=-1) @ some_v)
         return torch.cat([part.flatten(0, 1) for part in out]).view(q.shape)
 
     def _position_terms(self, q: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
@@ -115,6 +124,11 @@ class ViTAttention(nn.Module):
         by_row = torch.einsum("byxc,ykc->byxk", by_place, _offsets(self.rel_pos_h, height))
         by_column = torch.einsum("byxc,xkc->byxk", by_place, _offsets(self.rel_pos_w, width))
         return by_row[..., None], by_column[..., None, :]
+
+
+def _part(memory: Tensor | None, queries: Tensor) -> Tensor | None:
+    """Take what the scores of some queries (B, N, C) need of memory for more of them."""
+    return None if memory is None else memory[: len(queries), : queries.shape[1]]
 
 
 def _offsets(table: Tensor, size: int) -> Tensor:
