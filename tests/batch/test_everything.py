@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from napari_samhq.batch.plan import Plan
 from napari_samhq.batch.results import MemoryResults
 from napari_samhq.batch.run import iter_publish, iter_segment
 from napari_samhq.batch.site import Site
+from napari_samhq.batch.tasks import choose_objects, paint_block
 from napari_samhq.batch.workers import Serial
 from napari_samhq.inference.settings import AutomaticSettings
 from napari_samhq.inference.source import ImageSource
@@ -246,3 +248,39 @@ def test_other_thresholds_need_no_model():
         candidates.filtered(spacing_px=3)
     with pytest.raises(samhq.SettingsError, match="not been kept"):
         candidates.filtered(largest_px=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_objects_that_begin_in_a_region_may_go_on_past_its_edge(seed):
+    rng = random.Random(seed)
+    shape = rng.randint(60, 110), rng.randint(60, 110)
+    image = blobs(shape, seed, rng.choice([1, 3, 6]))
+    area = tuple(
+        slice(start, rng.randint(start + 8, length))
+        for length in shape
+        for start in [rng.randint(0, length - 10)]
+    )
+    settings = AutomaticSettings(
+        spacing_px=3, smallest_px=1, largest_px=0, tile_px=rng.randint(16, 40), halo_px=8
+    )
+    source = ImageSource.of(image, contrast_limits=(0, 255))
+    plan = Plan(shape, area, settings, source.contrast_limits, "", "", past_the_edge=True)
+    site = Site(plan, MemoryResults(), None, lambda: source, lambda: ObjectPredictor())
+    keys = finished(iter_segment(site, Shuffled(seed), keep_going=False))
+    objects = finished(choose_objects(plan, site.results, keys))
+    everywhere = slice(0, shape[0]), slice(0, shape[1])
+    labels = paint_block(plan, site.results, objects, everywhere)
+    whole = tiled(image, ObjectPredictor(), settings)
+    points = np.zeros(shape, dtype=bool)
+    points[1::3, 1::3] = True
+    here = np.zeros(shape, dtype=bool)
+    here[area] = points[area]
+    # Of objects inside of others the better one has the pixels, in both the same.
+    begun = np.unique(whole[here & (image > 0)])
+    assert len(objects) == len(begun)
+    assert np.array_equal(labels > 0, np.isin(whole, begun) & (whole > 0))
+    for label in range(1, len(objects) + 1):
+        (same,) = np.unique(whole[labels == label])
+        assert np.array_equal(whole == same, labels == label)
+    cut = replace(plan, past_the_edge=False)
+    assert cut.run_id != plan.run_id

@@ -46,6 +46,8 @@ class Plan:
         Name of the content of the foreground mask; empty where there is none.
     origin_rc : tuple of two ints
         A corner of the tiles.
+    past_the_edge : bool
+        Whether objects that begin in the region go on beyond it; otherwise they end there.
     """
 
     image_shape: tuple[int, int]
@@ -56,6 +58,7 @@ class Plan:
     image: str
     foreground: str = ""
     origin_rc: tuple[int, int] = (0, 0)
+    past_the_edge: bool = False
 
     @cached_property
     def grids(self) -> tuple[TileGrid, ...]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_samhq.batch.plan import Plan, TileKey
     from napari_samhq.batch.results import Results
     from napari_samhq.core.stitching import Candidate, TileAnswer
+    from napari_samhq.core.tiling import Tile
     from napari_samhq.inference.automatic import Asked, SupportsLogits
     from napari_samhq.inference.source import ImageSource
 
@@ -83,7 +84,14 @@ def segment_tile(
     points = points_of(plan, key, results, foreground)
     finer = plan.grids[level - 1] if level else None
     answer = yield from ask_tile(
-        predictor, source, plan.grids[level], index, points, plan.settings, finer
+        predictor,
+        source,
+        plan.grids[level],
+        index,
+        points,
+        plan.settings,
+        finer,
+        past_the_edge=plan.past_the_edge,
     )
     results.put(key, answer)
     return answer
@@ -149,8 +157,9 @@ def choose_objects(
     place[order] = np.arange(len(table))
     finest, found = plan.grids[0], []
     for tile in finest:
-        near = list(_near(plan, results, starts, tile.write))
-        pairs = overlaps([candidate for _, candidate in near], tile.write)
+        share = _share(plan, tile)
+        near = list(_near(plan, results, starts, share))
+        pairs = overlaps([candidate for _, candidate in near], share)
         if len(pairs):
             number = place[np.array([n for n, _ in near])]
             found.append(np.column_stack([number[pairs[:, 0]], number[pairs[:, 1]], pairs[:, 2]]))
@@ -219,6 +228,21 @@ def _row(candidate: Candidate) -> tuple[Any, ...]:
     place = (rows.start, cols.start, rows.stop, cols.stop)
     point = candidate.point_rc
     return (-candidate.quality, *place, *point, bits, candidate.area_px, candidate.score)
+
+
+def _share(plan: Plan, tile: Tile) -> Region:
+    """Give the part of the image in which a tile looks for pairs, each of which begins in one.
+
+    Objects may lie beyond the edge of the region; there the tiles at the edge look.
+    """
+    rows, cols = (
+        slice(
+            0 if part.start == whole.start else part.start,
+            length if part.stop == whole.stop else part.stop,
+        )
+        for part, whole, length in zip(tile.write, plan.area, plan.image_shape, strict=True)
+    )
+    return rows, cols
 
 
 def _near(

@@ -148,6 +148,8 @@ def ask_tile(
     points_rc: NDArray[np.float64],
     settings: AutomaticSettings,
     finer: TileGrid | None = None,
+    *,
+    past_the_edge: bool = False,
 ) -> Generator[Asked, None, TileAnswer]:
     """Ask for masks at points of one tile.
 
@@ -164,6 +166,8 @@ def ask_tile(
     finer : TileGrid, optional
         The grid that asked these points before. Then only masks count that its tiles could not
         see whole.
+    past_the_edge : bool, optional
+        Whether masks may go on beyond the area of the grid; otherwise they are cut off there.
 
     Yields
     ------
@@ -188,7 +192,7 @@ def ask_tile(
         return TileAnswer()  # nothing to see here, and models imagine things then
     embedding = predictor.embed(window.rgb8)
     prompts = [Prompt(points=[point]) for point in window.local(points_rc)]
-    judge = _Judge(settings, grid, tile.read, window, embedding, finer)
+    judge = _Judge(settings, grid, tile.read, window, embedding, finer, past_the_edge)
     done = 0
     for indices, logits, scores in predictor.iter_logits(
         embedding, prompts, multimask=True, least_score=settings.min_score
@@ -209,6 +213,7 @@ class _Judge:
     window: _Window
     embedding: ImageEmbedding
     finer: TileGrid | None
+    past_the_edge: bool = False
     enlarger: Enlarger | None = None
     whole: list[Candidate] = field(default_factory=list)
     cut: list[Candidate] = field(default_factory=list)
@@ -273,7 +278,6 @@ class _Judge:
         settings = self.settings
         if 0 < settings.largest_px < candidate.area_px:
             return  # a part of something is no larger than the whole of it
-        shape = self.grid.image_shape
         if not self._seen_whole(candidate, self.read):
             self.cut.append(candidate)
             return
@@ -285,7 +289,9 @@ class _Judge:
             candidate, self._read_before(candidate.point_rc)
         ):
             return  # the finer tile has found it already
-        clipped = _clipped(candidate, self.grid.area, shape)
+        height, width = self.grid.image_shape
+        whole = slice(0, height), slice(0, width)
+        clipped = _clipped(candidate, whole if self.past_the_edge else self.grid.area)
         if clipped is not None:
             self.whole.append(clipped)
 
@@ -311,7 +317,7 @@ def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return filled
 
 
-def _clipped(candidate: Candidate, area: Region, image_shape: tuple[int, int]) -> Candidate | None:
+def _clipped(candidate: Candidate, area: Region) -> Candidate | None:
     """Cut off what lies outside of the region that is segmented."""
     region = candidate.region
     inside = intersection(region, area)

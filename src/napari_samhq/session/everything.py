@@ -72,7 +72,8 @@ class Finding:
         preset : {"cells", "nuclei", "thin"}, optional
             What to look for.
         region : pair of slices or "visible", optional
-            Rows and columns to segment, or what is on the screen; the whole plane when left out.
+            Rows and columns to segment, which cut what goes on beyond them; or what is on the
+            screen, of which objects come whole; the whole plane when left out.
         progress : bool or callable, optional
             True for a bar. A function gets a :class:`~napari_samhq.session.runner.Progress` often;
             it may raise :class:`~napari_samhq.errors.Cancelled`: nothing is written then.
@@ -142,7 +143,7 @@ class Everything:
             raise ModelError(sentence(State.MUST_FETCH, model=making.asker.model))
         plane = desk.plane()
         view, model, asked = making.view(plane), making.asker.model, self._subject()
-        part = self._part(plane, view, region)
+        part, is_cut = self._part(plane, view, region), not isinstance(region, str)
         written: list[int] = []
 
         def work(report: Report) -> _Found:
@@ -153,7 +154,7 @@ class Everything:
                     progress(stage)
                 report(stage)
 
-            return _find(making.asker.engine, model, view, settings, part, tell)
+            return _find(making.asker.engine, model, view, settings, part, tell, is_cut=is_cut)
 
         def take(found: _Found) -> None:
             if self._subject() != asked:
@@ -276,6 +277,8 @@ def _find(
     settings: AutomaticSettings,
     region: tuple[slice, slice],
     report: Report,
+    *,
+    is_cut: bool,
 ) -> _Found:
     """Ask the model for all objects in a region of a plane; `report` may raise to stop.
 
@@ -288,6 +291,7 @@ def _find(
     predictor = engine.load(model, report)
     report(Progress(_STAGE))
     site = in_memory_site(view.source(), predictor, loosened(settings), region=region)
+    site.plan = replace(site.plan, past_the_edge=not is_cut)
     site.results = engine.tiles((site.plan.run_id, view.identity, view.plane))
     with closing(_objects(site, settings)) as steps:
         while True:
