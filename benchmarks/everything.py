@@ -1,10 +1,9 @@
-"""Segmenting everything: time and memory against area, what tiles change, and how good it is.
+"""Segmenting everything: time and memory against area, and how good it is.
 
     python benchmarks/everything.py area [--sides 1024 2048 4096]
-    python benchmarks/everything.py seams [--side 1536]
     python benchmarks/everything.py quality --data FOLDER [--source bbbc039] [--images 4]
 
-All take --model, --preset, --spacing, --workers and --threads. Images for `area` and `seams` are
+All take --model, --preset, --spacing, --workers and --threads. Images for `area` are
 mosaics of the sample image of nuclei; `quality` takes held-out images of a folder of training data.
 """
 
@@ -16,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -26,8 +24,7 @@ from skimage.io import imread
 
 import napari_samhq as samhq
 from napari_samhq.batch.candidates import find_candidates
-from napari_samhq.batch.everything import checked_settings, finished, in_memory_site, local_workers
-from napari_samhq.batch.run import iter_publish, iter_segment
+from napari_samhq.batch.everything import checked_settings
 from napari_samhq.core.metrics import match
 from napari_samhq.inference.settings import AutomaticSettings
 
@@ -99,53 +96,6 @@ def measure_one(options: argparse.Namespace) -> None:
     print(json.dumps(row))
 
 
-def tiled(
-    image: np.ndarray, predictor: object, settings: AutomaticSettings, shift: int, workers: int
-) -> np.ndarray:
-    """Segment with tiles that begin elsewhere."""
-    site = in_memory_site(image, predictor, settings)
-    site.plan = replace(site.plan, origin_rc=(-shift, -shift))
-    site.labels = np.zeros(image.shape, dtype=np.int32)
-    keys = finished(iter_segment(site, local_workers(workers), keep_going=False))
-    finished(iter_publish(site, keys))
-    labels: np.ndarray = site.labels
-    return labels
-
-
-def at_borders(labels: np.ndarray, tile_px: int, shift: int) -> set[int]:
-    """Label ids of objects through which a border between tiles goes."""
-    found: set[int] = set()
-    for axis in (0, 1):
-        lines = np.moveaxis(labels, axis, 0)
-        for place in range((-shift) % tile_px or tile_px, len(lines), tile_px):
-            both = lines[place - 1] == lines[place]
-            found |= set(np.unique(lines[place][both]).tolist())
-    return found - {0}
-
-
-def measure_seams(options: argparse.Namespace) -> None:
-    """Compare tiles with the same tiles moved by half a tile: other borders, the same scale."""
-    image = mosaic(options.side)
-    predictor = samhq.Predictor(samhq.load_model(options.model))
-    settings = settings_of(options)
-    half = settings.tile_px // 2
-    first = tiled(image, predictor, settings, 0, options.workers)
-    second = tiled(image, predictor, settings, half, options.workers)
-    result = match(first, second, threshold=0.5)
-    missed = {
-        "at a border of tiles": at_borders(first, settings.tile_px, 0),
-        "elsewhere": set(range(1, int(first.max()) + 1)),
-    }
-    missed["elsewhere"] -= missed["at a border of tiles"]
-    count, other = int(first.max()), int(second.max())
-    print(f"{options.side} px, tiles of {settings.tile_px} px, halo {settings.halo_px} px")
-    print(f"objects {count}, with tiles moved {other}: {100 * abs(count - other) / count:.2f} %")
-    for name, ids in missed.items():
-        lost = len(ids & set(result.missed.tolist()))
-        share = 100 * lost / max(1, len(ids))
-        print(f"{name}: {lost} of {len(ids)} objects without a partner ({share:.1f} %)")
-
-
 def measure_quality(options: argparse.Namespace) -> None:
     """Print AP at an IoU of 0.5 on held-out images, for several thresholds."""
     from napari_samhq.training.data import read_manifest, split_by_group
@@ -184,7 +134,7 @@ def measure_quality(options: argparse.Namespace) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["area", "seams", "quality", "one"])
+    parser.add_argument("what", choices=["area", "quality", "one"])
     parser.add_argument("--model", default="micro")
     parser.add_argument("--preset", default="nuclei")
     parser.add_argument("--spacing", type=int, default=None)
@@ -200,7 +150,6 @@ def main() -> None:
     {
         "area": measure_area,
         "one": measure_one,
-        "seams": measure_seams,
         "quality": measure_quality,
     }[options.what](options)
 
