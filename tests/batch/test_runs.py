@@ -65,6 +65,21 @@ def test_a_file_holds_what_an_array_would(tmp_path, image, expected, suffix):
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
+def test_an_ome_tiff_says_what_it_is_and_is_known_again(tmp_path, image, expected):
+    out = tmp_path / "labels.ome.tif"
+    size = {"pixel_size": (0.5, 0.25), "unit": "um"}
+    predictor = ObjectPredictor()
+    segment_everything(image, predictor, out=out, **size, **SETTINGS)
+    with tifffile.TiffFile(out) as tiff:
+        assert tiff.is_ome
+        assert np.array_equal(tiff.asarray(), expected)
+        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
+    assert (pixels["PhysicalSizeY"], pixels["PhysicalSizeX"]) == (0.5, 0.25)
+    asked = len(predictor.calls)
+    segment_everything(image, predictor, out=out, **size, **SETTINGS)
+    assert len(predictor.calls) == asked
+
+
 @pytest.mark.parametrize((), [pytest.param(id="FM-51")])
 def test_tiles_need_not_fit_chunks_and_a_zarr_says_where_it_lies(tmp_path):
     image = np.zeros((1500, 2300), dtype=np.uint8)

@@ -11,6 +11,7 @@ import numpy as np
 from napari_samhq.batch.site import BLOCK_PX
 from napari_samhq.io.atomic import explained, replacing
 from napari_samhq.io.calibration import Calibration, centimetres, long_unit
+from napari_samhq.io.labels import ome_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,8 +88,8 @@ def finish_labels(
         group = zarr.open_group(folder, mode="r+")
         if path.suffix.lower() != ".zarr":
             with replacing(path, overwrite=overwrite) as temporary:
-                about = _provenance(plan, count)
-                _write_tiff(temporary, group["0"], about, _resolution(calibration))
+                options = _tiff_options(path, json.dumps(_provenance(plan, count)), calibration)
+                _write_tiff(temporary, group["0"], options)
             return
         number = 0
         finer: Any = group["0"]
@@ -126,7 +127,10 @@ def note_of(path: Path) -> dict[str, Any]:
         elif path.is_file():
             with tifffile.TiffFile(path) as tiff:
                 page: Any = tiff.pages[0]
-                found = json.loads(page.description)
+                told = page.description
+                if tiff.ome_metadata is not None:
+                    told = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Description"]
+                found = json.loads(told)
         else:
             return {}
         return dict(found.get(_ATTRIBUTE, {}))
@@ -195,6 +199,15 @@ def _metadata(plan: Plan, name: str, levels: int, calibration: Calibration) -> d
     }
 
 
+def _tiff_options(path: Path, note: str, calibration: Calibration | None) -> dict[str, Any]:
+    """Say what is known of the result: as OME does where the name says so, else in the tags."""
+    if path.name.lower().endswith((".ome.tif", ".ome.tiff")):
+        options = ome_options(("y", "x"), calibration or Calibration.of(2))
+        options["metadata"]["Description"] = note
+        return options
+    return {"description": note, "metadata": None, **_resolution(calibration)}
+
+
 def _resolution(calibration: Calibration | None) -> dict[str, Any]:
     """Say the size of the pixels as the tags of TIFF do: pixels per centimetre."""
     if calibration is None:
@@ -206,9 +219,7 @@ def _resolution(calibration: Calibration | None) -> dict[str, Any]:
     return {"resolution": (1 / width, 1 / height), "resolutionunit": "CENTIMETER"}
 
 
-def _write_tiff(
-    path: Path, labels: Any, provenance: dict[str, Any], resolution: dict[str, Any]
-) -> None:
+def _write_tiff(path: Path, labels: Any, options: dict[str, Any]) -> None:
     """Write tile by tile, with 16 bits per pixel where they suffice."""
     import tifffile
 
@@ -233,9 +244,8 @@ def _write_tiff(
         tile=(BLOCK_PX, BLOCK_PX),
         compression="zlib",
         bigtiff=nbytes > 2**32 - 2**25,
-        description=json.dumps(provenance),
-        metadata=None,
-        **resolution,
+        photometric="minisblack",
+        **options,
     )
 
 

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LABEL_SUFFIXES", "LabelImage", "check_label_suffix", "read_labels", "write_labels"]
+__all__ = [
+    "LABEL_SUFFIXES",
+    "LabelImage",
+    "check_label_suffix",
+    "ome_options",
+    "read_labels",
+    "write_labels",
+]
 
 LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".npy", ".zarr")
 """Extensions of the files that :func:`write_labels` writes."""
@@ -207,11 +214,11 @@ def _write_tiff(path: Path, ids: NDArray[Any], calibration: Calibration) -> None
     small = pixels.dtype == np.uint16 and pixels.nbytes <= _LARGEST_IMAGEJ_BYTES
     is_ome = any(part in path.name.lower() for part in (".ome.tif", ".ome.tiff"))
     if fixed and is_ome:
-        options |= _ome_options(axes, calibration)
+        options |= ome_options(axes, calibration)
     elif calibration.known and fixed and small and _in_imagej_order(axes):
         options |= _imagej_options(axes, calibration)
     elif calibration.known and fixed:
-        options |= _ome_options(axes, calibration)
+        options |= ome_options(axes, calibration)
     tifffile.imwrite(path, pixels, **options)
 
 
@@ -232,7 +239,7 @@ def _imagej_options(axes: Sequence[str], calibration: Calibration) -> dict[str, 
     return {"imagej": True, "resolution": resolution, "metadata": metadata}
 
 
-def _ome_options(axes: Sequence[str], calibration: Calibration) -> dict[str, Any]:
+def ome_options(axes: Sequence[str], calibration: Calibration) -> dict[str, Any]:
     """Say it as OME does, and in the tags for those who know no more than TIFF."""
     metadata: dict[str, Any] = {"axes": "".join(axes).upper()}
     names = {"x": "PhysicalSizeX", "y": "PhysicalSizeY", "z": "PhysicalSizeZ", "t": "TimeIncrement"}
