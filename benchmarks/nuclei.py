@@ -35,6 +35,7 @@ from napari_samhq.batch.candidates import find_candidates
 from napari_samhq.batch.everything import checked_settings
 from napari_samhq.core.metrics import match
 from napari_samhq.core.prompts import Prompt
+from napari_samhq.inference.settings import AutomaticSettings
 from napari_samhq.training.data import Record, read_manifest, split_by_group
 from napari_samhq.training.evaluate import chosen_records, read_pair
 
@@ -104,9 +105,10 @@ def best_of(choices: list, images: list, segment) -> tuple:
     return choices[int(np.argmax(means))]
 
 
-def looked_at(records: list[Record], predictor: samhq.Predictor) -> list[tuple]:
+def looked_at(
+    records: list[Record], predictor: samhq.Predictor, settings: AutomaticSettings
+) -> list[tuple]:
     """Read images, and ask for all candidates in them: (image, truth, candidates, source)."""
-    settings = checked_settings(samhq.AutomaticSettings.preset("nuclei"), "", {})
     items = []
     for record in records:
         image, truth = read_pair(record)
@@ -133,10 +135,13 @@ def main() -> None:
     parser.add_argument("--calibrate", type=int, default=1)
     parser.add_argument("--images", type=int, default=2)
     parser.add_argument("--largest", type=int, default=700)
+    parser.add_argument("--spacing", type=int, default=None, help="of points; else the preset's")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     predictor = samhq.Predictor(samhq.load_model(options.model))
+    wanted = AutomaticSettings.preset("nuclei", spacing_px=options.spacing)
+    settings = checked_settings(wanted, "", {})
     parts = [
         [
             r
@@ -149,14 +154,14 @@ def main() -> None:
             strict=True,
         )
     ]
-    train = looked_at(parts[0], predictor)
+    train = looked_at(parts[0], predictor, settings)
     grid = list(itertools.product(SCORES, STABILITIES, OVERLAPS))
     thresholds = best_of(grid, train, everything)
     pairs = list(itertools.product(SIGMAS, DISTANCES))
     chosen = best_of(pairs, train, lambda item, *choice: otsu_watershed(item[0], *choice))
     print(f"score, stability, overlap: {thresholds}; otsu's sigma, distance: {chosen}")
     rows: dict[str, list[list[float]]] = defaultdict(list)
-    for item in looked_at(parts[1], predictor):
+    for item in looked_at(parts[1], predictor, settings):
         image, truth, candidates, source = item
         points = everything(item, *thresholds)
         found = (

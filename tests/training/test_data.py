@@ -12,7 +12,7 @@ from napari_samhq.training.data import (
     split_by_group,
 )
 from napari_samhq.training.pool import BatchMaker, BatchPlan, Pool, Prefetcher, choose_objects
-from napari_samhq.training.synthetic import synthetic_image
+from napari_samhq.training.synthetic import _bodies, _borders, synthetic_image
 
 
 def test_groups_stay_on_one_side(data_folder):
@@ -98,6 +98,19 @@ def test_synthetic_images_repeat_bit_by_bit(seed):
     assert np.array_equal(one.levels[0], two.levels[0])
     assert np.array_equal(one.labels, two.labels)
     assert one.labels.min() >= 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bodies_lie_inside_their_objects(seed):
+    """Each object has one, which neither fills it nor reaches its border."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((96, 96), np.int32)
+    labels[10:40, 10:40], labels[10:40, 40:80], labels[60:90, 20:70] = 1, 2, 3
+    bodies = _bodies(rng, labels)
+    assert not bodies[labels == 0].any()
+    assert not bodies[_borders(labels)].any()
+    for label in (1, 2, 3):
+        assert 0 < bodies[labels == label].mean() < 0.9
 
 
 def test_synthetic_labels_mark_what_was_drawn():

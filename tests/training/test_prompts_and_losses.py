@@ -112,6 +112,19 @@ def test_only_the_best_candidate_is_trained():
     assert touched.tolist() == [True, False, True, False]
 
 
+def test_a_candidate_learns_to_overrule_the_hq_mask():
+    """What the user gets is their sum: where the HQ mask is wrong, the candidate must be strong."""
+    target = _square()
+    sam = ((target - 0.5) * 8).repeat(1, 4, 1, 1)
+    gradients = []
+    for hq in (torch.zeros(1, 1, 32, 32), (0.5 - target) * 12):  # silent, and wrong everywhere
+        logits = sam.clone().requires_grad_()
+        decoded = DecodedMasks(logits, hq, torch.ones(1, 4))
+        prompt_loss(decoded, target, ambiguous=torch.tensor([True])).loss.backward()
+        gradients.append(float(logits.grad[:, 1:].abs().sum()))
+    assert gradients[1] > 3 * gradients[0]
+
+
 def test_scores_learn_the_iou_of_what_the_user_gets():
     target = _square()
     logits = (target - 0.5) * 20
