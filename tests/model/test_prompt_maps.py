@@ -129,7 +129,9 @@ def test_a_filler_point_changes_no_map():
         short = encoder.pictures(POINTS[:, :1], LABELS[:, :1], None, (8, 8))
         assert model(PIXELS, input_points=filled, input_labels=labels).pred_masks.isfinite().all()
     assert torch.equal(long.coarse, short.coarse)
-    assert torch.equal(long.fine, short.fine)
+    assert torch.equal(long.fine(slice(None)), short.fine(slice(None)))
+    second = long.fine(torch.tensor([False, True]))
+    assert torch.allclose(second, long.fine(slice(None))[1:], atol=1e-6)
 
 
 def test_training_draws_what_inference_draws():

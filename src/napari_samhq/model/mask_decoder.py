@@ -135,9 +135,9 @@ class MaskDecoder(nn.Module):
         tokens, image = self.transformer(tokens, image, image_places)
 
         scores: Tensor = self.iou_prediction_head(tokens[:, 0])
-        fine = None if pictures is None else pictures.fine
         hq_features = _for_each_prompt(hq_features, per_image)
         if least_score is None:
+            fine = None if pictures is None else pictures.fine(slice(None))
             sam_logits, hq_logits = self._logits(tokens, image, hq_features, fine)
             return DecodedMasks(sam_logits, hq_logits, scores)
         # Scores need the tokens alone, and masks are most of the work.
@@ -147,8 +147,8 @@ class MaskDecoder(nn.Module):
         height, width = hq_features.shape[2:]
         logits = image.new_full((prompts, scores.shape[1] + 1, height, width), torch.nan)
         if good.any():
-            some = None if fine is None else fine[good]
-            parts = self._logits(tokens[good], image[good], hq_features, some)
+            fine = None if pictures is None else pictures.fine(good)
+            parts = self._logits(tokens[good], image[good], hq_features, fine)
             logits[good] = torch.cat(parts, dim=1)
         return DecodedMasks(logits[:, :-1], logits[:, -1:], scores)
 

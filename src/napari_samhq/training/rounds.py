@@ -98,8 +98,9 @@ def encode_prompts(
     drawn = [p for p in pictures if p is not None]
     if not drawn:
         return torch.cat(tokens), None
-    coarse, fine = (torch.cat(parts) for parts in zip(*drawn, strict=True))
-    return torch.cat(tokens), PromptPictures(coarse, fine)
+    coarse = torch.cat([picture.coarse for picture in drawn])
+    fine = torch.cat([picture.fine(slice(None)) for picture in drawn])
+    return torch.cat(tokens), PromptPictures(coarse, fine.__getitem__)
 
 
 def run_rounds(
