@@ -115,7 +115,7 @@ def measure_quality(options: argparse.Namespace) -> None:
     print("score  stability  overlap     AP  precision  recall")
     rows = []
     for score, stability in itertools.product((0.2, 0.3, 0.4, 0.5, 0.6), (0.4, 0.5, 0.6, 0.7)):
-        for overlap in (0.3, 0.5):
+        for overlap in (0.2, 0.3, 0.5):
             counts = np.zeros(3)
             for candidates, truth in found:
                 labels = candidates.filtered(

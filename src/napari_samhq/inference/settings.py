@@ -76,7 +76,7 @@ class AutomaticSettings(Settings):
         100_000, "Largest area", "Larger objects are left out; 0 for no limit.", low=0
     )
     overlap: float = setting(
-        0.3,
+        0.2,
         "Overlap",
         "Of two masks that share more than this of the smaller one, the better one stays.",
         low=0,
