@@ -70,6 +70,14 @@ def test_windows_hold_the_object_and_stay_inside():
         assert target.cols.stop <= cols.stop <= 100
 
 
+@pytest.mark.parametrize("share", [0.4, 0.25])
+def test_an_object_spans_its_share_of_the_window(share):
+    labels = np.zeros((400, 500), np.int32)
+    labels[200:220, 200:240] = 1
+    rows, cols = window_of(targets_of(labels, 1)[0], labels.shape, share)
+    assert rows.stop - rows.start == cols.stop - cols.start == round(40 / share)
+
+
 def test_a_fake_that_fills_boxes_gets_the_numbers_of_filled_boxes():
     labels = _discs()
     image = (labels > 0).astype(np.uint8) * 200 + 20

@@ -165,6 +165,7 @@ def evaluate_image(
     most: int = 20,
     corrections: int = 5,
     windows: int = 0,
+    share: float = 0.25,
     source: str = "",
     name: str = "",
 ) -> Iterator[ObjectResult]:
@@ -180,8 +181,9 @@ def evaluate_image(
     corrections : int
         Corrective clicks after the first.
     windows : int
-        So many objects are also prompted in a window of which they span a quarter (slow: each is
-        embedded).
+        So many objects are also prompted in a window (slow: each is embedded).
+    share : float
+        Of the window's side that the object spans.
     source, name : str
         For the table.
 
@@ -226,7 +228,7 @@ def evaluate_image(
             result.values |= _measure(answer.mask, truth, target, "corrected")
             result.scored["corrected"] = answer.score, result.values["corrected"]
         if number < windows:
-            result.values |= _in_window(predictor, image, truth, target, click)
+            result.values |= _in_window(predictor, image, truth, target, click, share)
         yield result
 
 
@@ -236,9 +238,10 @@ def _in_window(
     truth: NDArray[np.bool_],
     target: Target,
     click: tuple[int, int],
+    share: float,
 ) -> dict[str, float]:
     """Box and click in a window around the object."""
-    where = window_of(target, (truth.shape[0], truth.shape[1]))
+    where = window_of(target, (truth.shape[0], truth.shape[1]), share)
     offset = np.array([where[0].start, where[1].start])
     piece = image[where]
     if piece.min() == piece.max():
@@ -349,6 +352,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=0,
         help="objects per image that are also prompted in a window",
     )
+    parser.add_argument(
+        "--window-share", type=float, default=0.25, help="of a window's side that the object spans"
+    )
     parser.add_argument("--out", type=Path, default=None, help="JSON lines with one object each")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -363,6 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         most=options.objects,
         corrections=options.corrections,
         windows=options.windows,
+        share=options.window_share,
     )
     if options.out:
         options.out.write_text(
