@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.sparse import csr_array
 
 from napari_samhq.core.masks import CroppedMask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from napari_samhq.inference.embedding import ImageEmbedding
 
 __all__ = ["Enlarger"]
-
-# A pixel needs few of the logits; the fewer pixels in a product, the fewer zeros are multiplied.
-_PIXELS_PER_STEP = 128
 
 
 class Enlarger:
@@ -110,13 +107,14 @@ class _Axis:
 
     Attributes
     ----------
-    weights : Tensor of shape (pixels, logits)
-        What each pixel takes from each logit.
+    weights : sparse array of shape (pixels, logits)
+        What each pixel takes from each logit: from few of them. Its products take no threads, which
+        after numpy's would spin for a while on the cores that the next prompt needs.
     first, last : ndarray of shape (pixels,)
         The first and the last logit that a pixel takes anything from; they never fall.
     """
 
-    weights: Tensor
+    weights: csr_array
     first: NDArray[np.intp]
     last: NDArray[np.intp]
 
@@ -127,11 +125,11 @@ class _Axis:
         identity = torch.eye(low_res)[np.newaxis]
         padded = F.interpolate(identity, size, mode="linear", align_corners=False)
         resized = F.interpolate(padded[..., :length], wanted, mode="linear", align_corners=False)
-        weights = resized[0].T.contiguous()
-        is_used = weights.numpy() != 0
+        weights = resized[0].numpy().T
+        is_used = weights != 0
         first = is_used.argmax(axis=1)
         last = low_res - 1 - is_used[:, ::-1].argmax(axis=1)
-        return cls(weights, first, last)
+        return cls(csr_array(weights), first, last)
 
     @property
     def used(self) -> int:
@@ -152,19 +150,9 @@ class _Axis:
             return slice(0, 0)
         return slice(int(self.first[pixels.start]), int(self.last[pixels.stop - 1]) + 1)
 
-    def enlarged(self, logits: NDArray[np.float32], pixels: slice, start: int) -> NDArray[Any]:
+    def enlarged(
+        self, logits: NDArray[np.float32], pixels: slice, start: int
+    ) -> NDArray[np.float32]:
         """Enlarge logits (n, N), which begin at place `start`, along their first axis."""
-        # By torch, as numpy's threads wait for more work by spinning, and the next prompt's steps
-        # would share the cores with them.
-        given = torch.from_numpy(logits)
-        out = torch.empty((pixels.stop - pixels.start, logits.shape[1]))
-        for first in range(pixels.start, pixels.stop, _PIXELS_PER_STEP):
-            some = slice(first, min(first + _PIXELS_PER_STEP, pixels.stop))
-            low = self.needed(some)
-            torch.mm(
-                self.weights[some, low],
-                given[low.start - start : low.stop - start],
-                out=out[some.start - pixels.start : some.stop - pixels.start],
-            )
-        enlarged: NDArray[np.float32] = out.numpy()
+        enlarged: NDArray[np.float32] = self.weights[pixels, start : start + len(logits)] @ logits
         return enlarged

@@ -6,9 +6,14 @@ The position bias between a query at (y, x) and a key at (y', x') is a sum of tw
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["ViTAttention", "join_windows", "split_windows"]
 
@@ -73,12 +78,21 @@ class ViTAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, height, width, channels = x.shape
-        qkv = self.qkv(x).view(batch, height * width, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.reshape(3, batch * self.heads, height * width, -1)
+        q, k, v = self._project(x.flatten(1, 2))
         out = self._attend(q, k, v, (height, width))
         out = out.view(batch, self.heads, height, width, -1).permute(0, 2, 3, 1, 4)
         projected: Tensor = self.proj(out.reshape(batch, height, width, channels))
         return projected
+
+    def _project(self, x: Tensor) -> Iterator[Tensor]:
+        """Make queries, keys and values (B * heads, N, C / heads) of tokens (B, N, C)."""
+        # On a processor three narrow products of bfloat16 take 0.9 of the time of a wide one.
+        count = 3 if x.device.type == "cpu" and x.dtype == torch.bfloat16 else 1
+        bias: Tensor | None = self.qkv.bias  # torch says that there always is one
+        biases = [None] * count if bias is None else bias.chunk(count)
+        for weight, some in zip(self.qkv.weight.chunk(count), biases, strict=True):
+            parts = F.linear(x, weight, some).unflatten(-1, (3 // count, self.heads, -1))
+            yield from parts.permute(2, 0, 3, 1, 4).flatten(1, 2)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend (B * heads, H * W, C), a few heads or rows of the query grid at a time."""
