@@ -108,6 +108,19 @@ def test_what_is_chosen_overlaps_little_and_what_is_left_out_is_covered(candidat
         assert is_covered != (candidate in objects)
 
 
+def test_no_more_is_shared_than_there_is():
+    """Seen at other resolutions, one sample stands for pixels that the other may not have."""
+    corner = Candidate.of(CroppedMask.of(np.array([[1, 1], [1, 0]]) > 0), 0.5, 1.0, (0, 0))
+    pixel = Candidate.of(CroppedMask.of(np.ones((1, 1)) > 0), 0.5, 1.0, (0, 0))
+    coarse = Candidate.of(CroppedMask.of(np.ones((1, 1)) > 0), 0.5, 1.0, (0, 0), 2)
+    assert (shared_px(corner, coarse), shared_px(coarse, corner), shared_px(pixel, coarse)) == (
+        3,
+        3,
+        1,
+    )
+    assert len(distinct([corner, coarse, pixel], 0.8)) == 3
+
+
 @settings(max_examples=60, deadline=None)
 @given(candidate_lists())
 def test_distinct_leaves_out_repetitions_only(candidates):

@@ -7,6 +7,7 @@ same thing, the best one stays. The order in which tiles come makes no differenc
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,9 @@ def shared_px(first: Candidate, second: Candidate) -> int:
         return 0
     step = max(first.step, second.step)
     both = first.sampled(common, step) & second.sampled(common, step)
-    return int(np.count_nonzero(both)) * step * step
+    # Of samples one can count for more than there is.
+    most = min(math.prod(part.stop - part.start for part in common), first.area_px, second.area_px)
+    return int(min(np.count_nonzero(both) * step * step, most))
 
 
 def distinct(candidates: Iterable[Candidate], iou: float) -> list[Candidate]:
