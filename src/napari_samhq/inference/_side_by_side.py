@@ -54,7 +54,7 @@ def side_by_side(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         return
     at_once = min(cores, _MOST_AT_ONCE)
     with ThreadPoolExecutor(
-        at_once, "napari-samhq-prompt", _take_share, (cores // at_once,)
+        at_once, "napari-samhq-prompt", _take_share, (_openmp(), cores // at_once)
     ) as pool:
         begun: deque[Future[R]] = deque()
         try:
@@ -69,10 +69,10 @@ def side_by_side(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
                 future.cancel()
 
 
-def _take_share(cores: int) -> None:
+def _take_share(openmp: ThreadpoolController, cores: int) -> None:
     """Let torch use so many cores in this thread; others keep theirs."""
     torch.get_num_threads()  # sets this thread up, which would undo a limit that came before
-    _openmp().limit(limits=cores)
+    openmp.limit(limits=cores)
 
 
 @lru_cache(maxsize=1)
