@@ -27,7 +27,9 @@ from napari_samhq.model import (
     SamHQPromptEncoderConfig,
     SamHQVisionConfig,
 )
+from napari_samhq.training.examples import checked_examples
 from napari_samhq.training.finetune import finetune, iter_finetune, state_path
+from napari_samhq.training.measuring import measured
 from napari_samhq.training.tuner import HQ_PARTS
 from napari_samhq.training.tuning_events import Begun, Checked, FineTuned, Learned, Looked
 from small_tuning import QUICK, discs, write_small_model
@@ -51,6 +53,12 @@ def tuned(base, tmp_path_factory):
 def same(first, second) -> bool:
     one, other = load_file(first), load_file(second)
     return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+def until_step(events, step):
+    for event in events:
+        if isinstance(event, Learned) and event.step == step:
+            return
 
 
 # ------------------------------------------------------------------------------ what comes of it
@@ -145,6 +153,84 @@ def test_one_image_is_divided_by_objects(base, tmp_path):
     begun = next(events)
     assert (begun.learned, begun.held_out, begun.by_image) == (4, 1, False)
     events.close()
+
+
+ENCODER = QUICK | {"parts": "encoder", "rank": 2, "learning_rate": 1e-2}
+
+
+@pytest.fixture(scope="module")
+def with_encoder(base, tmp_path_factory):
+    """One fine-tuning in which the encoder learned too."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("heads") / "encoder.safetensors"
+    return finetune(IMAGES, LABELS, base, out=out, **ENCODER)
+
+
+def test_the_encoder_learns_by_low_rank_additions(with_encoder, base):
+    assert with_encoder.after["box"] > with_encoder.before["box"] + 0.1
+    own = load_file(base / "model.safetensors")
+    head = load_file(with_encoder.path)
+    added = {name for name in head if name.startswith("vision_encoder.")}
+    assert {name.rpartition(".")[2] for name in added} == {"lora_up", "lora_down"}
+    assert all(min(head[name].shape) == 2 for name in added)
+    # What it makes of the base is what a user gets, and nothing but linear layers changed.
+    loaded = samhq.load_model(with_encoder.path)
+    for name, tensor in loaded.network.state_dict().items():
+        if not name.startswith("vision_encoder."):
+            continue
+        if f"{name}.lora_up" in head:
+            change = head[f"{name}.lora_up"] @ head[f"{name}.lora_down"]
+            assert torch.linalg.matrix_rank(change) <= 2
+            assert float(change.abs().max()) > 1e-4
+            torch.testing.assert_close(tensor, own[name] + change)
+        else:
+            assert torch.equal(tensor, own[name])
+
+
+def test_what_was_measured_is_what_the_written_file_does(with_encoder):
+    examples, items = checked_examples(IMAGES, LABELS, smallest_px=16)
+    held_out = [
+        item
+        for item in items
+        if [item.example, item.label] in with_encoder.record["held_out_objects"]
+    ]
+    rows = [
+        row
+        for rows in measured(samhq.load_model(with_encoder.path), examples, held_out, "both")
+        for row in rows
+    ]
+    for name, value in with_encoder.after.items():
+        assert np.mean([row[name] for row in rows]) == pytest.approx(value, abs=0.02)
+
+
+def test_an_encoder_that_was_passed_in_stays_as_it_is_and_runs_repeat(with_encoder, base, tmp_path):
+    model = samhq.load_model(base)
+    before = {name: t.clone() for name, t in model.network.state_dict().items()}
+    out = tmp_path / "again.safetensors"
+    events = iter_finetune(IMAGES, LABELS, model, out=out, resume=True, **ENCODER)
+    until_step(events, 15)
+    events.close()
+    assert state_path(out).is_file()
+    done = finetune(IMAGES, LABELS, base, out=out, resume=True, **ENCODER)
+    assert same(done.path, with_encoder.path)
+    assert all(torch.equal(t, before[n]) for n, t in model.network.state_dict().items())
+    assert not any(p.requires_grad for p in model.network.parameters())
+
+
+def test_an_encoder_in_half_precision_is_no_base(base, tmp_path):
+    model = samhq.load_model(base, precision="bfloat16")
+    with pytest.raises(TrainingError, match="precision='float32'"):
+        finetune(IMAGES, LABELS, model, out=tmp_path / "a.safetensors", **ENCODER)
+
+
+def test_half_of_an_addition_is_refused(with_encoder, tmp_path):
+    with safe_open(with_encoder.path, framework="pt") as file:
+        known = dict(file.metadata())
+    tensors = load_file(with_encoder.path)
+    tensors.pop(next(name for name in tensors if name.endswith("lora_up")))
+    save_file(tensors, tmp_path / "half.safetensors", metadata=known)
+    with pytest.raises(CheckpointError, match="low-rank additions that do not fit"):
+        samhq.load_model(tmp_path / "half.safetensors")
 
 
 # ------------------------------------------------------------------------ what cannot be learned
@@ -279,12 +365,6 @@ def test_heads_in_the_folder_have_names(tuned, tmp_path, monkeypatch):
 # ------------------------------------------------------------------------- interrupted and resumed
 
 
-def until_step(events, step):
-    for event in events:
-        if isinstance(event, Learned) and event.step == step:
-            return
-
-
 def test_a_cancelled_training_leaves_a_good_file_alone(tuned, base, tmp_path):
     out = tmp_path / "head.safetensors"
     good = tuned[-1].path.read_bytes()
@@ -366,7 +446,8 @@ def test_what_progress_raises_ends_it_and_nothing_is_written(base, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_published_kinds_of_models_learn_too(tmp_path):
+@pytest.mark.parametrize("parts", ["hq", "encoder"])
+def test_published_kinds_of_models_learn_too(tmp_path, parts):
     # Their encoder is a ViT, prompts are not drawn, and a low-res pixel spans four model pixels.
     vision = SamHQVisionConfig(
         hidden_size=24, output_channels=16, num_hidden_layers=2, num_attention_heads=2,
@@ -389,7 +470,7 @@ def test_published_kinds_of_models_learn_too(tmp_path):
     network.save_pretrained(tmp_path / "vit")
     done = finetune(
         IMAGES, LABELS, tmp_path / "vit", out=tmp_path / "head.safetensors",
-        learning_rate=1e-2, **QUICK | {"steps": 60, "patience": 60},
+        learning_rate=1e-2, parts=parts, **QUICK | {"steps": 60, "patience": 60},
     )  # fmt: skip
     assert done.after["box"] > done.before["box"]
     assert "mask_decoder.join_hq.weight" not in load_file(done.path)

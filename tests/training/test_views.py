@@ -18,10 +18,9 @@ def test_what_is_kept_is_what_inference_sees(network):
     examples, items = checked_examples(images, labels, 4)
     (view,) = see(network, examples, places_of(examples, items, 64, turns=1, seed=0))
     embedding = samhq.Predictor(network).embed(images[0])
-    assert torch.allclose(view.image_embedding.float(), embedding.image_embedding, atol=2e-2)
-    fused = network.mask_decoder.hq_features(
-        view.image_embedding[None].float(), view.early[None].float()
-    )
+    image_embedding, early = (tensor.float() for tensor in view.kept)
+    assert torch.allclose(image_embedding, embedding.image_embedding, atol=2e-2)
+    fused = network.mask_decoder.hq_features(image_embedding[None], early[None])
     assert torch.allclose(fused[0], embedding.hq_features, atol=2e-2)
     assert view.objects.keys() == {1, 2, 3}
 

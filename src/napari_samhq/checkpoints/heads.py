@@ -1,8 +1,9 @@
 """Heads: small files that hold what fine-tuning changed in a model, and which model that was.
 
-A head is a ``.safetensors`` file with some of a model's tensors, under the model's own names, and
-with three entries in its metadata: the name or path of its base model, the SHA-256 of that model's
-weights file, and a record of the training in JSON. It is of use with exactly these weights.
+A head is a ``.safetensors`` file with some of a model's tensors, under the model's own names, or
+with low-rank additions to them, and with three entries in its metadata: the name or path of its
+base model, the SHA-256 of that model's weights file, and a record of the training in JSON. It is of
+use with exactly these weights.
 """
 
 from __future__ import annotations
@@ -32,11 +33,14 @@ __all__ = [
     "is_head",
     "list_heads",
     "read_head",
+    "with_additions",
     "write_head",
 ]
 
 VARIABLE = "NAPARI_SAMHQ_MODELS"
 SUFFIX = ".safetensors"
+DOWN, UP = ".lora_down", ".lora_up"
+"""How the names of two tensors end, (rank, in) and (out, rank), that are added to a weight."""
 
 _KIND = "napari-samhq-head-1"
 _log = logging.getLogger(__name__)
@@ -55,7 +59,8 @@ class Head:
     record : dict
         How the head was made: plain values, as JSON knows them.
     tensors : dict of str to Tensor
-        New values, by the names of the model. Empty where only the rest was asked for.
+        New values, by the names of the model, and pairs of tensors whose product is added to a
+        weight, see :func:`with_additions`. Empty where only the rest was asked for.
     """
 
     base: str
@@ -171,13 +176,51 @@ def apply_head(network: SamHQModel, head: Head, found_sha256: str, source: str) 
             "only: get that one back, or train again from this one."
         )
     own = network.state_dict()
-    strange = sorted(head.tensors.keys() - own.keys())
+    weights = {name.removesuffix(DOWN).removesuffix(UP) for name in head.tensors}
+    strange = sorted(weights - own.keys())
     if strange:
         raise CheckpointError(
             f"{source} holds {strange[0]}, which the model {head.base!r} does not have. The file "
             "was changed after training; train it again."
         )
-    load_strict(network, {**own, **head.tensors}, source)
+    try:
+        changed = with_additions(head.tensors, own)
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{source} holds low-rank additions that do not fit {head.base!r} ({error}). The file "
+            "was changed after training; train it again."
+        ) from error
+    load_strict(network, {**own, **changed}, source)
+
+
+def with_additions(
+    tensors: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Resolve low-rank additions: to weight ``W`` the product ``W.lora_up @ W.lora_down``.
+
+    Parameters
+    ----------
+    tensors
+        New values and pairs of additions, as a head has them.
+    weights
+        Of the base, by name.
+
+    Returns
+    -------
+    dict of str to Tensor
+        New values by the names of the model.
+
+    Raises
+    ------
+    KeyError
+        One of a pair is missing.
+    RuntimeError
+        Shapes do not fit.
+    """
+    changed = {name: value for name, value in tensors.items() if not name.endswith((DOWN, UP))}
+    for name in sorted({n.removesuffix(DOWN).removesuffix(UP) for n in tensors} - changed.keys()):
+        changed[name] = weights[name] + tensors[name + UP] @ tensors[name + DOWN]
+    return changed
 
 
 def list_heads(folder: Path | None = None) -> list[ModelInfo]:

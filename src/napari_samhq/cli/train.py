@@ -60,7 +60,10 @@ def train(
     ] = None,
     parts: Annotated[
         str | None,
-        typer.Option(help="What learns: hq, or decoder for all that makes masks.  [default: hq]"),
+        typer.Option(
+            help="What learns: hq; decoder, all that makes masks; or encoder, that and low-rank "
+            "additions to what looks at the image.  [default: hq]"
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn by lot.")] = None,
     setting: Changes = None,
@@ -98,10 +101,11 @@ def train(
     names = [picture.name for picture, _ in pairs]
 
     from napari_samhq.training.examples import checked_examples
-    from napari_samhq.training.finetune import finetune
+    from napari_samhq.training.finetune import base_precision, finetune
 
-    checked_examples(pictures, drawings, TuningSettings.of(changes.items()).smallest_px, names)
-    loaded = load(model, device, precision)
+    wanted = TuningSettings.of(changes.items())
+    checked_examples(pictures, drawings, wanted.smallest_px, names)
+    loaded = load(model, device, Precision(base_precision(wanted.parts, precision.value)))
     bars = _Bars()
     try:
         done = finetune(

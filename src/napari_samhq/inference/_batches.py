@@ -12,12 +12,14 @@ from napari_samhq.inference._decoding import (
     chosen_masks,
     decode,
     disagreements,
+)
+from napari_samhq.inference._side_by_side import side_by_side
+from napari_samhq.inference.memory import (
     free_memory,
     guarding_memory,
     is_out_of_memory,
     out_of_memory,
 )
-from napari_samhq.inference._side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

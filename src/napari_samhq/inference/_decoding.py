@@ -1,8 +1,7 @@
-"""From prompts to the decoder's tensors and back, and what to say when memory runs out."""
+"""From prompts to the decoder's tensors and back."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,9 @@ from PIL import Image
 
 from napari_samhq.core.doubt import Doubt, uncertainty_of
 from napari_samhq.core.geometry import rc_to_model_xy
-from napari_samhq.errors import OutOfMemoryError, PromptError
+from napari_samhq.errors import PromptError
 from napari_samhq.inference.enlarging import Enlarger
+from napari_samhq.inference.memory import guarding_memory
 from napari_samhq.inference.prediction import Prediction
 from napari_samhq.model.image_processor import (
     MASK_PROMPT_LOGIT,
@@ -24,7 +24,7 @@ from napari_samhq.model.image_processor import (
 from napari_samhq.model.sam_hq import ImageFeatures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -256,42 +256,3 @@ def enlarged(
         region=region,
         seen_in=None if embedding.thumbnail is None else (embedding.thumbnail, region),
     )
-
-
-@contextmanager
-def guarding_memory(work: str, device: torch.device) -> Iterator[None]:
-    """Turn the many ways in which memory runs out into OutOfMemoryError, and free what can be."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        free_memory(device)
-        raise out_of_memory(work, device) from error
-
-
-def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    """Tell whether memory ran out; the CPU's allocator and MPS say so in words only."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    words = str(error).lower()
-    return "out of memory" in words or "can't allocate memory" in words
-
-
-def out_of_memory(work: str, device: torch.device) -> OutOfMemoryError:
-    """Build the error that says what to do."""
-    advice = (
-        "Close other programs, or choose a smaller model."
-        if device.type == "cpu"
-        else "Choose a smaller model, close other programs that use this device, or load the model "
-        "with device='cpu'."
-    )
-    return OutOfMemoryError(f"The device {device} has too little memory for {work}. {advice}")
-
-
-def free_memory(device: torch.device) -> None:
-    """Give back memory that torch keeps for later."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    elif device.type == "mps":
-        torch.mps.empty_cache()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_samhq.errors import ModelError
-from napari_samhq.inference._decoding import free_memory, guarding_memory, is_out_of_memory
+from napari_samhq.inference.memory import free_memory, guarding_memory, is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_samhq.model import SamHQModel
     from napari_samhq.model.mask_decoder import DecodedMasks
+    from napari_samhq.training.low_rank import LowRank
     from napari_samhq.training.views import View
 
 __all__ = ["Batch", "Bench", "Shown", "shown_in"]
@@ -70,18 +71,24 @@ class Bench:
     network : SamHQModel
     mixed : bool
         Whether to compute in bfloat16 where that does no harm.
+    additions : LowRank, optional
+        Those of the encoder, where it learns too: views are pixels then.
     """
 
-    def __init__(self, network: SamHQModel, *, mixed: bool) -> None:
-        self.network, self.mixed = network, mixed
+    def __init__(
+        self, network: SamHQModel, *, mixed: bool, additions: LowRank | None = None
+    ) -> None:
+        self.network, self.mixed, self._additions = network, mixed, additions
         self.device = network.device
 
     def gather(self, views: Sequence[View], shown: Sequence[Shown]) -> Batch:
         """Compute the features of the views that are needed, once each."""
         used = sorted({one.view for one in shown})
-        image = torch.stack([views[k].image_embedding for k in used]).to(self.device).float()
-        early = torch.stack([views[k].early for k in used]).to(self.device).float()
+        kept = zip(*(views[k].kept for k in used), strict=True)
+        seen = [torch.stack(tensors).to(self.device).float() for tensors in kept]
         with precision_context(self.device, mixed=self.mixed):
+            image, early = seen if self._additions is None else self._additions.encode(*seen)
+            image, early = image.float(), early.float()
             hq = self.network.mask_decoder.hq_features(image, early).float()
         index = torch.tensor([used.index(one.view) for one in shown], device=self.device)
         masks = np.stack([views[one.view].labels == one.label for one in shown])

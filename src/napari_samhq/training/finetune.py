@@ -22,6 +22,7 @@ from napari_samhq.checkpoints.load import LoadedModel, load_model
 from napari_samhq.checkpoints.registry import list_models
 from napari_samhq.core.bars import reporting
 from napari_samhq.errors import CheckpointError, FileError, TrainingError
+from napari_samhq.inference.memory import guarding_memory
 from napari_samhq.io.atomic import check_target
 from napari_samhq.training.examples import checked_examples, data_hash, split
 from napari_samhq.training.measuring import measured
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from napari_samhq.training.examples import Example, Item
     from napari_samhq.training.views import View
 
-__all__ = ["finetune", "iter_finetune", "state_path"]
+__all__ = ["base_precision", "finetune", "iter_finetune", "state_path"]
 
 _COUNTED = (Looked, Learned)  # what a bar shows
 
@@ -186,10 +187,24 @@ def iter_finetune(
         raise FileError(f"{path} should be called {path.stem}{SUFFIX}: that is what it will be.")
     check_target(path, overwrite=overwrite)
     examples, items = checked_examples(images, labels, wanted.smallest_px, names)
-    loaded = base if isinstance(base, LoadedModel) else load_model(base, device, precision)
+    if isinstance(base, LoadedModel):
+        loaded = base
+    else:
+        loaded = load_model(base, device, base_precision(wanted.parts, precision))
+    if wanted.parts == "encoder" and loaded.encoder_dtype != torch.float32:
+        raise TrainingError(
+            f"The encoder of {loaded.info.name} was loaded in {loaded.encoder_dtype}, which is too "
+            "coarse to learn in. Load the model with precision='float32'; steps are computed in "
+            "bfloat16 all the same where that is faster."
+        )
     run = _Run(loaded, _name_of(base, loaded), examples, items, wanted, path, precision)
     run.keeps_state = keep_state
     return run.events(overwrite=overwrite, resume=resume)
+
+
+def base_precision(parts: str, precision: str) -> str:
+    """Choose how to load what is to be fine-tuned: an encoder that learns needs all digits."""
+    return "float32" if parts == "encoder" and precision == "auto" else precision
 
 
 def state_path(out: Path) -> Path:
@@ -260,7 +275,8 @@ class _Run:
         ]
         total = sum(map(len, places))
         for kept, wanted in zip((learned, held_out), places, strict=True):
-            for view in see(self.base.network, self.examples, wanted):
+            as_pixels = self.settings.parts == "encoder"
+            for view in see(self.base.network, self.examples, wanted, as_pixels=as_pixels):
                 kept.append(view)
                 yield Looked(len(learned) + len(held_out), total)
 
@@ -271,7 +287,8 @@ class _Run:
             if not tuner.curve:
                 check = tuner.check()
                 yield Checked(check, check)
-            loss = tuner.learn()
+            with guarding_memory("a step of learning", tuner.device):
+                loss = tuner.learn()
             self.seconds += time.monotonic() - began
             yield Learned(tuner.step, self.settings.steps, self.seconds, limit, loss)
             late = self.seconds >= limit

@@ -1,4 +1,4 @@
-"""Fine-tuning of the mask decoder's HQ part on what a frozen encoder saw: steps and checks."""
+"""Fine-tuning of the mask decoder, or its HQ part, on what an encoder saw: steps and checks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from napari_samhq.errors import CheckpointError, TrainingError
 from napari_samhq.training.bench import Batch, Bench, shown_in
+from napari_samhq.training.low_rank import LowRank
 from napari_samhq.training.points import at_points, point_loss, uncertain_points
 from napari_samhq.training.simulate import STRIDE, clicks_in, corrective_clicks, jitter_boxes
 from napari_samhq.training.tuning_events import Check
@@ -46,9 +47,9 @@ _AVERAGE = 0.9  # of the weights, over some ten steps
 
 
 def trained_names(network: SamHQModel, parts: str) -> list[str]:
-    """List the parameters that learn."""
+    """List the parameters that learn; of the encoder, which gets additions instead, none."""
     names = [name for name, _ in network.named_parameters() if name.startswith("mask_decoder.")]
-    if parts == "decoder":
+    if parts != "hq":
         return names
     return [name for name in names if name.removeprefix("mask_decoder.").startswith(HQ_PARTS)]
 
@@ -78,7 +79,10 @@ class Tuner:
     ) -> None:
         self.settings = settings
         self.device = network.device
-        self._bench = Bench(network, mixed=mixed)
+        self._additions = (
+            LowRank(network, settings.rank, settings.seed) if settings.parts == "encoder" else None
+        )
+        self._bench = Bench(network, mixed=mixed, additions=self._additions)
         self._learned, self._held_out = list(learned), list(held_out)
         self._objects, self._checked = shown_in(self._learned), shown_in(self._held_out)
         if not self._objects or not self._checked:
@@ -86,9 +90,13 @@ class Tuner:
                 "All objects vanish at the resolution of the model's input, so that there is "
                 "nothing to learn from or to measure with. Cut the images to where objects are."
             )
-        self.names = trained_names(network, settings.parts)
         parameters = dict(network.named_parameters())
-        self._weights = {name: parameters[name].requires_grad_() for name in self.names}
+        self._weights: dict[str, Any] = {
+            name: parameters[name].requires_grad_()
+            for name in trained_names(network, settings.parts)
+        }
+        if self._additions is not None:
+            self._weights |= self._additions.tensors
         self._smooth = {name: p.detach().clone() for name, p in self._weights.items()}
         self.best = {name: p.detach().clone() for name, p in self._weights.items()}
         self._optimizer = _Adam(list(self._weights.values()))
@@ -151,6 +159,8 @@ class Tuner:
         with torch.no_grad():
             for name, parameter in self._weights.items():
                 parameter.copy_(self.best[name])
+        if self._additions is not None:
+            self._additions.merge()
 
     # --------------------------------------------------------------------------------- to go on
 
@@ -198,12 +208,16 @@ class Tuner:
 
     def _batch(self, rng: np.random.Generator) -> tuple[Batch, int]:
         """Pick objects, and tell how many of them begin with a box."""
-        count = min(self.settings.batch, len(self._objects))
-        picked = rng.choice(len(self._objects), count, replace=False)
+        objects = self._objects
+        if self._additions is not None:  # one picture a step: to look at it is what takes time
+            view = objects[int(rng.integers(len(objects)))].view
+            objects = [one for one in objects if one.view == view]
+        count = min(self.settings.batch, len(objects))
+        picked = rng.choice(len(objects), count, replace=False)
         boxed = {"boxes": count, "clicks": 0, "both": (count + 1) // 2}[self.settings.prompts]
         if self.settings.prompts == "both" and count == 1:
             boxed = int(rng.random() < 0.5)
-        return self._bench.gather(self._learned, [self._objects[index] for index in picked]), boxed
+        return self._bench.gather(self._learned, [objects[index] for index in picked]), boxed
 
     def _loss(self, batch: Batch, boxed: int, generator: torch.Generator) -> Tensor:
         cell = batch.side // (4 * batch.features.image_embedding.shape[-1])
@@ -239,7 +253,7 @@ class Tuner:
         masks = torch.cat([together, decoded.hq_logits.float()], dim=1)
         both = point_loss(at_points(masks, places), truth)
         loss: Tensor = (both[:, 0] + _ALONE * both[:, 1]).mean()
-        if self.settings.parts == "decoder":
+        if self.settings.parts != "hq":
             # The candidates learn by their best, and scores what the masks are worth.
             three = decoded.sam_logits[:, 1:].float() + decoded.hq_logits.float()
             best = point_loss(at_points(three, places), truth).amin(1).mean()

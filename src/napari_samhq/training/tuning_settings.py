@@ -25,11 +25,12 @@ class TuningSettings(Settings):
     'hq'
     """
 
-    parts: Literal["hq", "decoder"] = setting(
+    parts: Literal["hq", "decoder", "encoder"] = setting(
         "hq",
         "What learns",
         "'hq': what SAM-HQ adds to SAM, some hundredths of the weights or less; 'decoder': all "
-        "that makes masks, for many objects of another kind.",
+        "that makes masks, for many objects of another kind; 'encoder': the decoder, and low-rank "
+        "additions (LoRA) to what looks at the image, which takes a GPU where the model is large.",
     )
     prompts: Literal["both", "boxes", "clicks"] = setting(
         "both", "Prompts", "Which prompts the model learns to answer, and is measured with."
@@ -41,6 +42,9 @@ class TuningSettings(Settings):
     batch: int = setting(4, "Objects in a step", "How many objects a step looks at.", low=1)
     learning_rate: float = setting(
         1e-3, "Learning rate", "How far a step goes, at the beginning.", low=0
+    )
+    rank: int = setting(
+        4, "Rank", "Of the additions to the encoder, where it learns: how much they can say.", low=1
     )
     views: int = setting(
         4,

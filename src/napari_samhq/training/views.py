@@ -2,7 +2,8 @@
 
 A view is a picture in the model's frame: a whole image or, of images that are too large for that, a
 window as prompts would get it; as it is, or turned and mirrored. Kept are the image embedding and
-the early features, in half precision, and the labels at the resolution of the model's input.
+the early features or, where the encoder learns too, the normalised pixels, in half precision; and
+the labels at the resolution of the model's input.
 """
 
 from __future__ import annotations
@@ -48,23 +49,22 @@ class View:
 
     Attributes
     ----------
-    image_embedding : Tensor of shape (C, h, w)
-    early : Tensor of shape (h, w, E)
+    kept : tuple of Tensor
+        The image embedding (C, h, w) and the early features (h, w, E); or the pixels (3, S, S).
     labels : ndarray of shape (S, S), int32
         In the frame of the model's input; 0 in the padding too.
     objects : dict
         Box (x0, y0, x1, y1) in model pixels, first to last, of each object by its label id.
     """
 
-    image_embedding: Tensor
-    early: Tensor
+    kept: tuple[Tensor, ...]
     labels: NDArray[np.int32]
     objects: dict[int, tuple[int, int, int, int]]
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
-        return int(self.image_embedding.nbytes + self.early.nbytes + self.labels.nbytes)
+        return int(sum(tensor.nbytes for tensor in self.kept) + self.labels.nbytes)
 
 
 def places_of(
@@ -105,7 +105,11 @@ def places_of(
 
 
 def see(
-    network: SamHQModel, examples: Sequence[Example], places: dict[Place, list[int]]
+    network: SamHQModel,
+    examples: Sequence[Example],
+    places: dict[Place, list[int]],
+    *,
+    as_pixels: bool = False,
 ) -> Iterator[View]:
     """Look at all places, in their order; those past two gigabytes are left out.
 
@@ -115,13 +119,15 @@ def see(
     examples : sequence of Example
     places : dict of Place to list of int
         As :func:`places_of` gives them.
+    as_pixels : bool
+        Whether the encoder is going to learn, so that only pixels can be kept.
     """
     nbytes = 0
     # As they are first: should memory end, every object has been seen once.
     for place in sorted(places, key=lambda one: one.turn > 0):
         if nbytes > _MOST_BYTES and place.turn > 0:
             return
-        view = _look(network, examples[place.example], place, places[place])
+        view = _look(network, examples[place.example], place, places[place], as_pixels)
         nbytes += view.nbytes
         yield view
 
@@ -152,14 +158,19 @@ def _turned(array: NDArray[Any], turn: int) -> NDArray[Any]:
 
 
 @torch.no_grad()
-def _look(network: SamHQModel, example: Example, place: Place, ids: list[int]) -> View:
+def _look(
+    network: SamHQModel, example: Example, place: Place, ids: list[int], as_pixels: bool
+) -> View:
     size = int(network.config.vision_config.image_size)
     rgb8 = _turned(example.rgb8[place.window.region], place.turn)
     labels = frame_labels(_turned(example.labels[place.window.region], place.turn), size)
     weight = next(network.vision_encoder.parameters())
     pixels = pixel_values(rgb8, size)[None].to(weight.device, weight.dtype)
-    image_embedding, early, *_ = network.vision_encoder(pixels)
-    early = early[0]
+    if as_pixels:
+        kept = [pixels]
+    else:
+        output = network.vision_encoder(pixels)
+        kept = [output.image_embedding, output.intermediate[0]]
     boxes = {}
     for label in ids:
         (where,) = ndimage.find_objects((labels == label).astype(np.uint8)) or [None]
@@ -167,7 +178,7 @@ def _look(network: SamHQModel, example: Example, place: Place, ids: list[int]) -
             continue
         rows, cols = where
         boxes[label] = (cols.start, rows.start, cols.stop - 1, rows.stop - 1)
-    return View(_halved(image_embedding[0]), _halved(early[0]), labels, boxes)
+    return View(tuple(_halved(tensor[0]) for tensor in kept), labels, boxes)
 
 
 def _halved(features: Tensor) -> Tensor:
