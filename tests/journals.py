@@ -12,6 +12,7 @@ from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.journal import (
     Choice,
     ChoiceChanged,
+    Classified,
     Commit,
     Committed,
     Deleted,
@@ -37,6 +38,7 @@ class RandomWork:
         self.rng, self.labels = rng, base.copy()
         self.journal = Journal()
         self.records: dict[int, ObjectRecord] = {}
+        self.categories: dict[int, str] = {}
         self.drafts: dict[Plane, Drafts] = {}
         self._highest = int(base.max())
 
@@ -52,7 +54,7 @@ class RandomWork:
             return "redo", event
         plane = self._plane()
         doing = [self._prompt, self._prompt, self._commit, self._delete, self._paint]
-        doing += [self._reject, self._reopen, self._choose]
+        doing += [self._reject, self._reopen, self._choose, self._classify]
         event = self.rng.choice(np.array(doing, dtype=object))(plane)
         self.journal.append(event)
         self._apply(event)
@@ -67,6 +69,9 @@ class RandomWork:
         elif isinstance(event, Deleted):
             edits = [event.edit]
             self._set(event.label_id, event.record if back else None)
+            self._name(event.label_id, event.category if back else "")
+        elif isinstance(event, Classified):
+            self._name(event.label_id, event.old if back else event.new)
         elif isinstance(event, Painted):
             edits = list(event.edits)
         for edit in edits[::-1] if back else edits:
@@ -81,6 +86,11 @@ class RandomWork:
         self.records.pop(label_id, None)
         if record is not None:
             self.records[label_id] = record
+
+    def _name(self, label_id, category) -> None:
+        self.categories.pop(label_id, None)
+        if category:
+            self.categories[label_id] = category
 
     def _plane(self) -> Plane:
         ndim = self.labels.ndim
@@ -181,7 +191,16 @@ class RandomWork:
         wanted = np.where(here == label_id, 0, here)
         before = self._here(plane)
         edit = _edit_between(plane, here, wanted)
-        return Deleted(plane, before, before, label_id, self.records.get(label_id), edit)
+        category = self.categories.get(label_id, "")
+        return Deleted(plane, before, before, label_id, self.records.get(label_id), edit, category)
+
+    def _classify(self, plane: Plane):
+        present = [int(i) for i in np.unique(self._cut(plane)) if i]
+        if not present:
+            return self._paint(plane)
+        label_id, before = int(self.rng.choice(present)), self._here(plane)
+        new = str(self.rng.choice(["", "nucleus", "Zellkörper ☂"]))
+        return Classified(plane, before, before, label_id, self.categories.get(label_id, ""), new)
 
     def _paint(self, plane: Plane):
         before = self._here(plane)

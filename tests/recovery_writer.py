@@ -29,6 +29,7 @@ def snapshot_of(work: RandomWork) -> SavedSession:
         events=(*events, *work.journal.undone),
         count=len(events),
         drafts={plane: drafts for plane, drafts in work.drafts.items() if drafts},
+        categories=dict(sorted(work.categories.items())),
     )
 
 

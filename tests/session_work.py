@@ -23,6 +23,8 @@ def work(session, seed=0) -> None:
         if number % 2:
             session.add_points(rng.random((1, 2)) * (48, 64), positive=False)
         session.commit()
+    session.classify(2, "nucleus")
+    session.classify(3, "cell")
     session.delete(2)
     session.reopen(3)
     session.add_points([[5, 5]])
@@ -39,17 +41,24 @@ def work(session, seed=0) -> None:
 
 
 def states(session) -> list[bytes]:
-    """Undo everything, then do it again; returns the labels after each step."""
-    seen = [np.asarray(session.labels.data).tobytes()]
+    """Undo everything, then do it again; returns labels and classes after each step."""
+
+    def now() -> bytes:
+        classes = repr(sorted(session.desk.ledger.categories.items()))
+        return np.asarray(session.labels.data).tobytes() + classes.encode()
+
+    seen = [now()]
     while session.undo():
-        seen.append(np.asarray(session.labels.data).tobytes())
+        seen.append(now())
     while session.redo():
-        seen.append(np.asarray(session.labels.data).tobytes())
+        seen.append(now())
     return seen
 
 
 def standing(session) -> str:
     """Name what stands now, in one word: the labels, the objects and those being made."""
-    now = repr((session.desk.making.unfinished, sorted(session.desk.ledger.records.items())))
+    ledger = session.desk.ledger
+    objects = sorted(ledger.records.items()), sorted(ledger.categories.items())
+    now = repr((session.desk.making.unfinished, objects))
     labels = np.asarray(session.labels.data).tobytes()
     return hashlib.sha256(labels + now.encode()).hexdigest()

@@ -82,7 +82,7 @@ def test_after_kill_9_at_most_the_last_step_is_lost(tmp_path, seed):
 
 @pytest.mark.parametrize("cut", [1, 5, 40])
 def test_a_torn_last_line_costs_one_step(tmp_path, cut):
-    work = new_work()
+    work = new_work(3)
     file = begin(work, tmp_path)
     do(work, file, 10)
     before = digest(work.labels)

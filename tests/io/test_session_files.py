@@ -56,13 +56,14 @@ def random_session(seed: int, shape=(40, 60), steps=25) -> tuple[SavedSession, R
         events=(*work.journal, *work.journal.undone),
         count=len(work.journal),
         drafts={plane: drafts for plane, drafts in work.drafts.items() if drafts},
+        categories=work.categories,
         saved="2026-11-22T20:00:00+00:00",
     )
     return saved, work
 
 
 def assert_same_event(one: Any, other: Any) -> None:
-    fields = ("plane", "before", "after", "label_id", "record")
+    fields = ("plane", "before", "after", "label_id", "record", "category", "old", "new")
     assert type(one) is type(other)
     for name in fields:
         assert getattr(one, name, None) == getattr(other, name, None)

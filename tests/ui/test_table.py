@@ -16,7 +16,7 @@ from napari_samhq.ui.table import ObjectRow, ObjectsModel, ObjectsPanel
 ROWS = [
     ObjectRow(1, 0.9, 40, (0,)),
     ObjectRow(2, math.nan, 30, (1,)),
-    ObjectRow(3, 0.5, 70, (0,)),
+    ObjectRow(3, 0.5, 70, (0,), category="cell"),
     ObjectRow(10, 0.7, 5, (2,)),
 ]
 
@@ -38,6 +38,7 @@ def panel(qtbot) -> ObjectsPanel:
         (1, True, [1, 10, 3, 2]),  # what has no score is never the best
         (2, False, [10, 2, 1, 3]),
         (4, False, [1, 3, 2, 10]),
+        (5, False, [3, 1, 2, 10]),
     ],
 )
 def test_sorting(qtbot, column, backwards, ids):
@@ -106,6 +107,31 @@ def test_keys_and_clicks(panel):
     QTest.mouseDClick(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
     QTest.mouseClick(panel.delete, Qt.MouseButton.LeftButton)
     assert asked == [("go", 2), ("edit", 2), ("delete", 2), ("edit", 2), ("delete", 2)]
+
+
+def test_the_class_of_an_object_is_typed_or_chosen(panel):
+    asked = []
+    panel.class_wanted.connect(lambda *named: asked.append(named))
+    panel.show_rows(ROWS)
+    box, line = panel.category.box, panel.category.line
+    assert not panel.category.isEnabled()
+    panel.choose(2)
+    QTest.keyClicks(line, "dead  cell")
+    panel.show_rows(ROWS)  # something else changed meanwhile: what is typed stays
+    assert line.text() == "dead  cell"
+    QTest.keyClick(line, Qt.Key.Key_Return)
+    assert asked == [(2, "dead cell")]
+    panel.choose(3)
+    assert line.text() == "cell"
+    assert not panel.table.isColumnHidden(5)
+    QTest.keyClick(line, Qt.Key.Key_Return)  # nothing new
+    panel.choose(1)
+    assert (line.text(), [box.itemText(i) for i in range(box.count())]) == ("", ["cell"])
+    box.setCurrentIndex(0)
+    box.activated.emit(0)
+    assert asked == [(2, "dead cell"), (1, "cell")]
+    panel.show_rows(ROWS[:2])
+    assert panel.table.isColumnHidden(5)
 
 
 def test_an_empty_table_says_what_will_be_there(panel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -71,6 +72,13 @@ def test_from_an_image_to_a_saved_session(open_dock, cells, tmp_path, monkeypatc
     user.key(Qt.Key.Key_Z, CTRL)
     assert 4 in user.session.labels.data
 
+    # An object gets a class; the table shows it.
+    dock.objects.choose(2)
+    QTest.keyClicks(dock.objects.category.line, "nucleus")
+    QTest.keyClick(dock.objects.category.line, Qt.Key.Key_Return)
+    assert user.session.objects.set_index("label_id")["category"][2] == "nucleus"
+    user.until(lambda: not dock.objects.table.isColumnHidden(5))
+
     # Objects of another labels layer are refined under their ids.
     other = np.zeros(cells.shape, dtype=np.int32)
     other[90:100, 100:110] = 7
@@ -96,6 +104,7 @@ def test_from_an_image_to_a_saved_session(open_dock, cells, tmp_path, monkeypatc
     later.until(lambda: later.session.path == path)
     np.testing.assert_array_equal(later.session.labels.data, labels)
     assert later.session.objects["label_id"].tolist() == [1, 2, 3, 4, 7]
+    assert later.session.objects["category"].tolist() == ["", "nucleus", "", "", ""]
     later.key(Qt.Key.Key_Z, CTRL)
     assert 7 not in later.session.labels.data
 

@@ -13,6 +13,7 @@ and objects hold what made them, so that they can be made again, by this model o
     +-- Reopened          a committed object was taken up again
     +-- Committed         masks went into the labels
     +-- Deleted           an object was taken out of the labels
+    +-- Classified        an object got another class
     +-- Painted           somebody edited the labels by hand
 """
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Choice",
     "ChoiceChanged",
+    "Classified",
     "Commit",
     "Committed",
     "Deleted",
@@ -357,6 +359,16 @@ class Deleted(Event):
     label_id: int
     record: ObjectRecord | None
     edit: LabelsEdit
+    category: str = ""
+
+
+@dataclass(frozen=True)
+class Classified(Event):
+    """An object got another class, in place of the old one; empty for none."""
+
+    label_id: int
+    old: str
+    new: str
 
 
 @dataclass(frozen=True)

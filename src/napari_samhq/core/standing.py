@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.journal import Committed, Deleted, Drafts
+from napari_samhq.core.journal import Classified, Committed, Deleted, Drafts
 
 if TYPE_CHECKING:
     from napari_samhq.core.journal import Event, ObjectRecord
     from napari_samhq.core.planes import Plane
 
-__all__ = ["Standing"]
+__all__ = ["Standing", "classify"]
 
 
 @dataclass
@@ -24,6 +24,8 @@ class Standing:
         The objects being made; planes without any are left out.
     records : dict of int to ObjectRecord
         The committed objects, by label id.
+    categories : dict of int to str
+        The classes of objects that have one, by label id.
 
     Examples
     --------
@@ -38,6 +40,7 @@ class Standing:
 
     drafts: dict[Plane, Drafts] = field(default_factory=dict)
     records: dict[int, ObjectRecord] = field(default_factory=dict)
+    categories: dict[int, str] = field(default_factory=dict)
 
     def drafts_in(self, plane: Plane) -> Drafts:
         """Tell which objects are being made in a plane."""
@@ -50,6 +53,9 @@ class Standing:
                 self._set(commit.record.label_id, commit.replaced if back else commit.record)
         elif isinstance(event, Deleted):
             self._set(event.label_id, event.record if back else None)
+            classify(self.categories, event.label_id, event.category if back else "")
+        elif isinstance(event, Classified):
+            classify(self.categories, event.label_id, event.old if back else event.new)
         drafts = event.before if back else event.after
         self.drafts.pop(event.plane, None)
         if drafts:
@@ -59,3 +65,10 @@ class Standing:
         self.records.pop(label_id, None)
         if record is not None:
             self.records[label_id] = record
+
+
+def classify(categories: dict[int, str], label_id: int, category: str) -> None:
+    """Give an object a class; an empty one takes it away."""
+    categories.pop(label_id, None)
+    if category:
+        categories[label_id] = category

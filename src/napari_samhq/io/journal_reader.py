@@ -9,6 +9,7 @@ from napari_samhq.core.doubt import Doubt
 from napari_samhq.core.drawn import CLOSED_SHAPES, Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.journal import (
     Choice,
+    Classified,
     Commit,
     Committed,
     Deleted,
@@ -27,7 +28,9 @@ from napari_samhq.io.journal_writer import KINDS, changed_drafts
 if TYPE_CHECKING:
     from napari_samhq.io.pixel_reader import PixelReader
 
-__all__ = ["JournalReader", "named_values"]
+__all__ = ["LONGEST_CATEGORY", "JournalReader", "named_values"]
+
+LONGEST_CATEGORY = 1000
 
 _OUTPUTS: tuple[Output, ...] = ("sam+hq", "sam", "hq")
 _SHAPES = (*sorted(CLOSED_SHAPES), "line", "path")
@@ -66,9 +69,13 @@ class JournalReader:
         elif kind is Deleted:
             label_id = fields.whole("label_id", low=1)
             record = self._known(fields, "record", label_id)
-            event = Deleted(
-                plane, before, after, label_id, record, self.pixels.edit(fields.child("edit"))
-            )
+            edit = self.pixels.edit(fields.child("edit"))
+            category = fields.text("category", "", longest=LONGEST_CATEGORY)
+            event = Deleted(plane, before, after, label_id, record, edit, category)
+        elif kind is Classified:
+            label_id = fields.whole("label_id", low=1)
+            old, new = (fields.text(name, longest=LONGEST_CATEGORY) for name in ("old", "new"))
+            event = Classified(plane, before, after, label_id, old, new)
         elif kind is Painted:
             event = Painted(plane, before, after, tuple(fields.children("edits", self.pixels.edit)))
         else:

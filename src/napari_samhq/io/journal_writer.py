@@ -18,6 +18,7 @@ import numpy as np
 from napari_samhq.core.journal import (
     Choice,
     ChoiceChanged,
+    Classified,
     Commit,
     Committed,
     Deleted,
@@ -59,6 +60,7 @@ KINDS: dict[str, type[Event]] = {
     "committed": Committed,
     "deleted": Deleted,
     "painted": Painted,
+    "classified": Classified,
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
 
@@ -217,8 +219,12 @@ class JournalWriter:
             content["label_id"] = event.label_id
             content["record"] = self._known(event.record, event.label_id)
             content["edit"] = edit_to_json(event.edit)
+            if event.category:
+                content["category"] = event.category
         elif isinstance(event, Painted):
             content["edits"] = [edit_to_json(edit) for edit in event.edits]
+        elif isinstance(event, Classified):
+            content |= {"label_id": event.label_id, "old": event.old, "new": event.new}
         self.standing.apply(event)
         return content
 

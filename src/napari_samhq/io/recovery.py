@@ -281,6 +281,7 @@ class _Steps:
             count=self._count,
             objects=tuple(standing.records[label_id] for label_id in sorted(standing.records)),
             drafts=dict(standing.drafts),
+            categories=dict(sorted(standing.categories.items())),
         )
 
 

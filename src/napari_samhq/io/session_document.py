@@ -17,7 +17,7 @@ from napari_samhq.core.sparse_labels import BLOCK_PX, SparseLabels, rebuild_labe
 from napari_samhq.core.standing import Standing
 from napari_samhq.errors import FileError
 from napari_samhq.io.fields import Fields, put_back
-from napari_samhq.io.journal_reader import JournalReader, named_values
+from napari_samhq.io.journal_reader import LONGEST_CATEGORY, JournalReader, named_values
 from napari_samhq.io.journal_writer import (
     JournalWriter,
     drafts_to_json,
@@ -99,6 +99,8 @@ class SavedSession:
         How many of the events count.
     drafts : mapping of Plane to Drafts
         The unfinished objects.
+    categories : mapping of int to str
+        The classes of objects that have one, by label id.
     saved : str
         When, as an ISO date and time.
     unread : mapping
@@ -115,6 +117,7 @@ class SavedSession:
     count: int = 0
     drafts: Mapping[Plane, Drafts] = field(default_factory=dict)
     saved: str = ""
+    categories: Mapping[int, str] = field(default_factory=dict)
     unread: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def labels_now(self) -> SparseLabels:
@@ -188,6 +191,10 @@ def to_document(saved: SavedSession) -> dict[str, Any]:
             for plane, drafts in sorted(saved.drafts.items(), key=lambda one: str(one[0]))
         ],
     }
+    if saved.categories:
+        document["categories"] = [
+            {"label_id": label_id, "category": name} for label_id, name in saved.categories.items()
+        ]
     put_back(document, dict(saved.unread))
     return document
 
@@ -233,11 +240,12 @@ def from_document(document: Any, source: str) -> SavedSession:
     drafts: dict[Plane, Drafts] = {}
     for one in fields.children("drafts", lambda inner: _drafts(inner, reader), []):
         drafts[one[0]] = one[1]
+    categories = dict(fields.children("categories", _category, []))
     settings = dict(named_values(fields, "settings"))
     fields.done()
     return SavedSession(
         image, labels, model, fingerprint, settings, objects, events, count, drafts, saved,
-        fields.unread,
+        categories, fields.unread,
     )  # fmt: skip
 
 
@@ -326,6 +334,11 @@ def _labels(fields: Fields, pixels: PixelReader) -> SavedLabels:
     return saved
 
 
+def _category(fields: Fields) -> tuple[int, str]:
+    label_id = fields.whole("label_id", low=1)
+    return label_id, fields.text("category", longest=LONGEST_CATEGORY)
+
+
 def _drafts(fields: Fields, reader: JournalReader) -> tuple[Plane, Drafts]:
     plane = reader.pixels.plane(fields.child("plane"))
     return plane, reader.drafts(fields.child("drafts"))
@@ -337,4 +350,5 @@ def _little_endian(block: np.ndarray[Any, Any]) -> bytes:
 
 def standing_of(saved: SavedSession) -> Standing:
     """Tell what stood when a session was saved: its objects, and the unfinished ones."""
-    return Standing(dict(saved.drafts), {one.label_id: one for one in saved.objects})
+    records = {one.label_id: one for one in saved.objects}
+    return Standing(dict(saved.drafts), records, dict(saved.categories))

@@ -12,6 +12,7 @@ from napari_samhq.core.doubt import Doubt
 from napari_samhq.core.edits import reverse, same_edits
 from napari_samhq.core.journal import (
     ChoiceChanged,
+    Classified,
     Commit,
     Committed,
     Deleted,
@@ -25,12 +26,13 @@ from napari_samhq.core.journal import (
 )
 from napari_samhq.core.planes import Plane
 from napari_samhq.core.sparse_labels import edits_of
+from napari_samhq.core.standing import classify
 from napari_samhq.errors import LayerError, PromptError, SamHQError
 from napari_samhq.session.bound import BoundLabels
 from napari_samhq.settings import CommitRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     import pandas as pd
@@ -73,6 +75,8 @@ class Ledger:
         layer turned out to be a step of the journal, back to or on to that.
     records : dict of int to ObjectRecord
         What made the objects that are there now.
+    categories : dict of int to str
+        The classes of objects that have one, by label id; at first what the layer's features say.
     """
 
     journal_changed = Signal(str, Event)
@@ -83,6 +87,7 @@ class Ledger:
     def __init__(self, labels: Labels, look_at: Callable[[], tuple[Plane, Drafts] | None]) -> None:
         self.journal = Journal()
         self.records: dict[int, ObjectRecord] = {}
+        self.categories = _categories_in(labels)
         self.rules = CommitRules()
         self.bound = BoundLabels(
             labels,
@@ -96,9 +101,11 @@ class Ledger:
         """Leave the labels layer alone from now on."""
         self.bound.close()
 
-    def take_up(self, journal: Journal, records: dict[int, ObjectRecord]) -> None:
+    def take_up(
+        self, journal: Journal, records: dict[int, ObjectRecord], categories: Mapping[int, str]
+    ) -> None:
         """Go on where another session ended; the layer has its labels already."""
-        self.journal, self.records = journal, records
+        self.journal, self.records, self.categories = journal, records, dict(categories)
         for label_id in records:
             self.bound.use(label_id)
 
@@ -183,10 +190,27 @@ class Ledger:
         """Take an object out of the labels layer; `before` is what is being made in its plane."""
         record = self.records.get(label_id)
         edit = self.bound.edit_to_delete(plane, label_id, record, self.records.values())
-        event = Deleted(plane, before, before.without(label_id), label_id, record, edit)
+        category = self.categories.get(label_id, "")
+        event = Deleted(plane, before, before.without(label_id), label_id, record, edit, category)
         self._apply(event)
         self.append(event)
         return event
+
+    def classify(self, label_id: int, category: str, plane: Plane, before: Drafts) -> None:
+        """Give an object a class; `before` is what is being made in its plane.
+
+        Raises
+        ------
+        LayerError
+            If there is no such object.
+        """
+        if not self.bound.area(label_id, self.records.get(label_id)):
+            raise LayerError(f"There is no object {label_id} in {self.bound.layer.name!r}.")
+        old, new = self.categories.get(label_id, ""), " ".join(category.split())
+        if new != old:
+            event = Classified(plane, before, before, label_id, old, new)
+            self._keep_records(event)
+            self.append(event)
 
     def reopen(self, label_id: int, before: Drafts) -> Event:
         """Take a committed object up again, with its prompts.
@@ -239,12 +263,12 @@ class Ledger:
             if area := self.bound.area(i, one):
                 doubt = astuple(one.doubt or unknown)
                 known = (i, one.score, area, str(one.drawn), one.plane.position, one.model)
-                rows.append((*known, *doubt))
+                rows.append((*known, *doubt, self.categories.get(i, "")))
         for i in self.bound.ids_without(self.records.values()):
             known = (i, float("nan"), self.bound.area(i), "", self.bound.position(i), "")
-            rows.append((*known, *astuple(unknown)))
+            rows.append((*known, *astuple(unknown), self.categories.get(i, "")))
         columns = ["label_id", "score", "area", "prompts", "plane", "model"]
-        columns += ["disagreement", "uncertainty_px"]
+        columns += ["disagreement", "uncertainty_px", "category"]
         return pd.DataFrame(sorted(rows, key=lambda row: row[0]), columns=columns)
 
     # ---------------------------------------------------------------------------------------- parts
@@ -303,8 +327,12 @@ class Ledger:
         if isinstance(event, Committed):
             for commit in event.commits:
                 self._set(commit.record.label_id, commit.replaced if back else commit.record)
-        elif isinstance(event, Deleted) and event.record is not None:
-            self._set(event.label_id, event.record if back else None)
+        elif isinstance(event, Deleted):
+            if event.record is not None:
+                self._set(event.label_id, event.record if back else None)
+            classify(self.categories, event.label_id, event.category if back else "")
+        elif isinstance(event, Classified):
+            classify(self.categories, event.label_id, event.old if back else event.new)
 
     def _set(self, label_id: int, record: ObjectRecord | None) -> None:
         if record is None:
@@ -336,6 +364,15 @@ class Ledger:
         self.journal.clear()
         self.records = {i: one for i, one in self.records.items() if self.bound.is_there(one)}
         self.journal_cut.emit()
+
+
+def _categories_in(labels: Labels) -> dict[int, str]:
+    """Read classes out of the features of a layer, as files of objects bring them."""
+    features = labels.features
+    if not {"index", "category"} <= set(features.columns):
+        return {}
+    pairs = zip(features["index"], features["category"], strict=True)
+    return {int(i): name for i, name in pairs if isinstance(name, str) and name}
 
 
 def _kinds_of_choice(event: ChoiceChanged) -> set[tuple[int, str]]:

@@ -135,6 +135,7 @@ def snapshot(session: Session, folder: Path | None = None) -> SavedSession:
         events=(*counted, *ledger.journal.undone),
         count=len(counted),
         drafts=making.unfinished,
+        categories=dict(sorted(ledger.categories.items())),
     )
 
 
@@ -178,7 +179,8 @@ def take_up(session: Session, saved: SavedSession) -> None:
     for _ in range(len(saved.events) - saved.count):
         journal.step_back()
     desk = session.desk
-    desk.ledger.take_up(journal, {record.label_id: record for record in saved.objects})
+    records = {record.label_id: record for record in saved.objects}
+    desk.ledger.take_up(journal, records, saved.categories)
     _take_settings(session, saved.settings)
     for plane, drafts in saved.drafts.items():
         desk.making.put(plane, drafts)

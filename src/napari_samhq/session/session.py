@@ -170,10 +170,11 @@ class Session(Choosing, Looking, Finding):
 
     @property
     def objects(self) -> pd.DataFrame:
-        """The objects: label_id, score, area in pixels, prompts, plane, model, and their doubt.
+        """The objects: label_id, score, area in pixels, prompts, plane, model, doubt and class.
 
-        The last two columns, ``disagreement`` and ``uncertainty_px``, are those of
-        :class:`~napari_samhq.core.doubt.Doubt`; NaN where nobody knows them.
+        ``disagreement`` and ``uncertainty_px`` are those of
+        :class:`~napari_samhq.core.doubt.Doubt`; NaN where nobody knows them. ``category`` is empty
+        where no class was given.
         """
         return self._ledger.table()
 
@@ -307,6 +308,22 @@ class Session(Choosing, Looking, Finding):
         plane = record.plane if record is not None else self.desk.plane()
         event = self._ledger.delete(label_id, plane, self._making.drafts(plane))
         self.desk.turn_to(event.plane, event.after)
+
+    def classify(self, label_id: int, category: str) -> None:
+        """Say of which class an object is, such as "nucleus"; an empty text takes the class away.
+
+        Classes are in the table of objects, go along into COCO, GeoJSON and CSV files, and can be
+        taken back by :meth:`undo`.
+
+        Raises
+        ------
+        LayerError
+            If there is no such object.
+        """
+        record = self._ledger.records.get(label_id)
+        plane = record.plane if record is not None else self.desk.plane()
+        self._ledger.classify(label_id, category, plane, self._making.drafts(plane))
+        self.changed.emit()
 
     def _commit(self, plane: Plane, drafts: list[Draft]) -> list[int]:
         if not drafts:

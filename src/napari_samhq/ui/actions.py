@@ -115,6 +115,10 @@ class Actions:
         """Take an object out of the labels."""
         self._do(lambda session: session.delete(label_id))
 
+    def classify(self, label_id: int, category: str) -> None:
+        """Give an object a class."""
+        self._do(lambda session: session.classify(label_id, category))
+
     def _do(self, action: Callable[[Session], Any]) -> None:
         session = self._controller.session
         if session is not None:

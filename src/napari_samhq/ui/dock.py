@@ -174,6 +174,7 @@ class SamHQDock(QWidget):
         self.objects.visited.connect(commands.visit)
         self.objects.reopen_wanted.connect(commands.reopen)
         self.objects.delete_wanted.connect(commands.delete)
+        self.objects.class_wanted.connect(commands.classify)
         self.refine.wanted.connect(
             lambda index: commands.refine(labels_of(controller.viewer, controller.session)[index])
         )

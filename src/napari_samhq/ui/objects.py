@@ -54,7 +54,10 @@ def object_rows(session: Session) -> list[ObjectRow]:
     """List the objects of a session."""
     table = session.objects
     columns = zip(
-        *(table[name] for name in ("label_id", "score", "area", "plane", "prompts", "model")),
+        *(
+            table[name]
+            for name in ("label_id", "score", "area", "plane", "prompts", "model", "category")
+        ),
         strict=True,
     )
     return [
@@ -64,8 +67,9 @@ def object_rows(session: Session) -> list[ObjectRow]:
             int(area),
             tuple(int(place) for place in plane),
             f"Made with {prompts}, by {model}." if model else "Painted by hand.",
+            category,
         )
-        for label_id, score, area, plane, prompts, model in columns
+        for label_id, score, area, plane, prompts, model, category in columns
     ]
 
 

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_samhq.ui.class_box import ClassBox
 from napari_samhq.ui.icons import swatch
 from napari_samhq.ui.parts import WrapRow, action_button, explain, flat
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ObjectRow", "ObjectsModel", "ObjectsPanel"]
 
 _Role = Qt.ItemDataRole
-_ID, _SCORE, _AREA, _AREA_IN_UNITS, _PLANE = range(5)
+_ID, _SCORE, _AREA, _AREA_IN_UNITS, _PLANE, _CLASS = range(6)
 _HEIGHT_ROWS = 8
 
 
@@ -47,6 +48,8 @@ class ObjectRow:
         Where it lies along the axes that are not displayed.
     about : str
         What made it, for the help.
+    category : str
+        Its class; empty for none.
     """
 
     label_id: int
@@ -54,6 +57,7 @@ class ObjectRow:
     area_px: int
     plane: tuple[int, ...] = ()
     about: str = ""
+    category: str = ""
 
 
 class ObjectsModel(QAbstractTableModel):
@@ -86,6 +90,11 @@ class ObjectsModel(QAbstractTableModel):
         """Label ids from top to bottom."""
         return [row.label_id for row in self._rows]
 
+    @property
+    def categories(self) -> dict[int, str]:
+        """Classes of the objects, by label id; empty where there is none."""
+        return {row.label_id: row.category for row in self._rows}
+
     def place(self, label_id: int) -> int | None:
         """Tell the row of an object."""
         return self._places.get(label_id)
@@ -117,7 +126,7 @@ class ObjectsModel(QAbstractTableModel):
 
     def columnCount(self, _parent: QModelIndex | None = None) -> int:
         """Count what is told of each."""
-        return 5
+        return 6
 
     def data(self, index: QModelIndex, role: int = _Role.DisplayRole) -> Any:
         """Tell what a cell shows."""
@@ -128,7 +137,7 @@ class ObjectsModel(QAbstractTableModel):
             return swatch(self.color_of(row.label_id))
         if role == _Role.ToolTipRole:
             return row.about
-        if role == _Role.TextAlignmentRole and index.column() != _ID:
+        if role == _Role.TextAlignmentRole and index.column() not in (_ID, _CLASS):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
 
@@ -139,7 +148,8 @@ class ObjectsModel(QAbstractTableModel):
         if orientation == Qt.Orientation.Vertical:
             return None
         if role == _Role.DisplayRole:
-            return ("Object", "Score", "Area px", f"Area {self._unit}²", "Plane")[section]
+            names = ("Object", "Score", "Area px", f"Area {self._unit}²", "Plane", "Class")
+            return names[section]
         if role == _Role.ToolTipRole:
             return (
                 "Its value in the labels layer.",
@@ -147,6 +157,7 @@ class ObjectsModel(QAbstractTableModel):
                 "How many pixels it has.",
                 f"Its area in {self._unit}².",
                 "Where it lies in the stack.",
+                "What kind of object it is.",
             )[section]
         return None
 
@@ -165,6 +176,8 @@ class ObjectsModel(QAbstractTableModel):
             return f"{row.area_px * self._pixel_area:.4g}"
         if column == _PLANE:
             return ", ".join(map(str, row.plane))
+        if column == _CLASS:
+            return row.category
         return str(row.label_id if column == _ID else row.area_px)
 
 
@@ -173,6 +186,8 @@ def _key(row: ObjectRow, column: int) -> tuple[Any, ...]:
         return (0.0 if math.isnan(row.score) else row.score, row.label_id)
     if column in (_AREA, _AREA_IN_UNITS):
         return (row.area_px, row.label_id)
+    if column == _CLASS:  # what has a class comes first
+        return (not row.category, row.category, row.label_id)
     return (*row.plane, row.label_id) if column == _PLANE else (row.label_id,)
 
 
@@ -201,11 +216,12 @@ class _Table(QTableView):
 
 
 class ObjectsPanel(QWidget):
-    """All objects: click to go there, Enter to edit, Delete to take one out."""
+    """All objects: click to go there, Enter to edit, Delete to take one out; their classes."""
 
     visited = Signal(int)
     reopen_wanted = Signal(int)
     delete_wanted = Signal(int)
+    class_wanted = Signal(int, str)
 
     def __init__(self, color_of: Callable[[int], Any]) -> None:
         super().__init__()
@@ -218,16 +234,19 @@ class ObjectsPanel(QWidget):
         )
         self.edit = action_button("Edit", "Bring its points and boxes back, to change them.")
         self.delete = action_button("Delete", "Take the object out of the labels. Undo works.")
+        self.category = ClassBox()
         self._set_up_table()
         column = flat(QVBoxLayout(self))
         column.addWidget(self.hint)
         column.addWidget(self.table)
         column.addWidget(WrapRow([self.worst, self.edit, self.delete]))
+        column.addWidget(self.category)
         self.worst.clicked.connect(self.go_to_worst)
         for source in (self.edit.clicked, self.table.entered_row, self.table.doubleClicked):
             source.connect(lambda *_: self._ask(self.reopen_wanted))
         for source in (self.delete.clicked, self.table.delete_pressed):
             source.connect(lambda *_: self._ask(self.delete_wanted))
+        self.category.named.connect(self._name)
         self.show_rows([])
 
     @property
@@ -242,9 +261,11 @@ class ObjectsPanel(QWidget):
         self.model.show(rows, pixel_area, unit)
         self.table.setColumnHidden(_AREA_IN_UNITS, not unit)
         self.table.setColumnHidden(_PLANE, not any(row.plane for row in rows))
+        self.table.setColumnHidden(_CLASS, not any(row.category for row in rows))
         self.hint.setVisible(not rows)
         self.table.setVisible(bool(rows))
         self.worst.setEnabled(bool(rows))
+        self.category.setVisible(bool(rows))
         if chosen is not None:
             self.choose(chosen)
         self.table.scrolled.setValue(scrolled)
@@ -305,6 +326,12 @@ class ObjectsPanel(QWidget):
         if self.chosen is not None:
             signal.emit(self.chosen)
 
+    def _name(self, category: str) -> None:
+        if self.chosen is not None:
+            self.class_wanted.emit(self.chosen, category)
+
     def _allow(self) -> None:
         for button in (self.edit, self.delete):
             button.setEnabled(self.chosen is not None)
+        known = self.model.categories
+        self.category.show_class(known.get(self.chosen or 0), known.values())
