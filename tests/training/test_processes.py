@@ -19,7 +19,8 @@ from napari_samhq.model.config import ConvEncoderConfig, SamHQConfig
 from napari_samhq.model.sam_hq import SamHQModel
 from napari_samhq.training.data import read_manifest
 from napari_samhq.training.pool import BatchPlan, Pool
-from napari_samhq.training.trainer import Budget, Phase, Trainer, TrainerConfig
+from napari_samhq.training.schedule import Budget, Phase, TrainerConfig
+from napari_samhq.training.trainer import Trainer
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()

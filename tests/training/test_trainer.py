@@ -14,17 +14,10 @@ from napari_samhq.model.sam_hq import SamHQModel
 from napari_samhq.training import micro
 from napari_samhq.training.data import read_manifest
 from napari_samhq.training.pool import BatchPlan, Pool
+from napari_samhq.training.schedule import Budget, Phase, TrainerConfig
 from napari_samhq.training.start import aligned_start
-from napari_samhq.training.trainer import (
-    Budget,
-    Phase,
-    Saved,
-    StepDone,
-    Trainer,
-    TrainerConfig,
-    read_state,
-    write_state,
-)
+from napari_samhq.training.states import read_state, write_state
+from napari_samhq.training.trainer import Saved, StepDone, Trainer
 
 
 def tiny_config():

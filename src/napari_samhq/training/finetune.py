@@ -26,7 +26,8 @@ from napari_samhq.inference.memory import guarding_memory
 from napari_samhq.io.atomic import check_target
 from napari_samhq.training.examples import checked_examples, data_hash, split
 from napari_samhq.training.measuring import measured
-from napari_samhq.training.trainer import bfloat16_pays, read_state, write_state
+from napari_samhq.training.rounds import bfloat16_pays
+from napari_samhq.training.states import read_state, write_state
 from napari_samhq.training.tuner import Tuner
 from napari_samhq.training.tuning_events import (
     Begun,

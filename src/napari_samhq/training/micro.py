@@ -36,17 +36,10 @@ from napari_samhq.model.sam_hq import SamHQModel
 from napari_samhq.model.serialization import write_tensors
 from napari_samhq.training.data import Record, manifest_hash, read_manifest, split_by_group
 from napari_samhq.training.pool import BatchPlan, Pool
+from napari_samhq.training.schedule import Budget, Phase, TrainerConfig
 from napari_samhq.training.start import aligned_start
-from napari_samhq.training.trainer import (
-    Budget,
-    Phase,
-    Saved,
-    StepDone,
-    Trainer,
-    TrainerConfig,
-    ranks,
-    read_state,
-)
+from napari_samhq.training.states import read_state
+from napari_samhq.training.trainer import Saved, StepDone, Trainer, ranks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

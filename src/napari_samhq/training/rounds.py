@@ -27,7 +27,21 @@ if TYPE_CHECKING:
     from napari_samhq.model.mask_decoder import DecodedMasks
     from napari_samhq.model.sam_hq import ImageFeatures
 
-__all__ = ["Objects", "Rounds", "encode_prompts", "precision_context", "run_rounds"]
+__all__ = [
+    "Objects",
+    "Rounds",
+    "bfloat16_pays",
+    "encode_prompts",
+    "precision_context",
+    "run_rounds",
+]
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether mixed precision is faster on this device."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def precision_context(device: torch.device, *, mixed: bool) -> AbstractContextManager[object]:

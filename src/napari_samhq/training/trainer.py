@@ -9,10 +9,8 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import os
-import pickle
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +22,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from napari_samhq.errors import CheckpointError
 from napari_samhq.model.sam_hq import ImageFeatures
 from napari_samhq.training.heads import DenseHeads
-from napari_samhq.training.pool import Batch, BatchMaker, BatchPlan, Pool, Prefetcher, plan_of
-from napari_samhq.training.rounds import Objects, precision_context, run_rounds
+from napari_samhq.training.pool import Batch, BatchMaker, Pool, Prefetcher, plan_of
+from napari_samhq.training.rounds import Objects, bfloat16_pays, precision_context, run_rounds
 from napari_samhq.training.simulate import clicks_in
+from napari_samhq.training.states import write_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,83 +33,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_samhq.model import SamHQModel
+    from napari_samhq.training.schedule import Phase, TrainerConfig
 
-__all__ = [
-    "Budget",
-    "Phase",
-    "Saved",
-    "StepDone",
-    "Trainer",
-    "TrainerConfig",
-    "bfloat16_pays",
-    "ranks",
-    "read_state",
-    "write_state",
-]
+__all__ = ["Saved", "StepDone", "Trainer", "ranks"]
 
 _log = logging.getLogger(__name__)
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 _LONGEST_AT_FIRST_S = 60.0  # that a step counts for before it is known how long they take
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When training is over: after ``steps``, or after ``minutes`` of work (resumed runs count
-    together).
-    """
-
-    steps: int | None = None
-    minutes: float | None = None
-
-    def progress(self, step: int, seconds: float) -> float:
-        """Share of the budget that is used, 0 to 1."""
-        shares = [0.0]
-        if self.steps is not None:
-            shares.append(step / max(self.steps, 1))
-        if self.minutes is not None:
-            shares.append(seconds / max(60 * self.minutes, 1e-9))
-        return min(max(shares), 1.0)
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training up to a share of the budget; batches of its plans take turns.
-
-    ``prompts`` False trains dense targets only; ``dense`` is the weight of the dense losses.
-    """
-
-    until: float
-    plans: tuple[BatchPlan, ...]
-    prompts: bool = True
-    rounds: int = 2
-    dense: float = 0.3
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """All that a run depends on besides model and data.
-
-    ``fixed_statistics`` normalises by the running statistics, as inference does, instead of those
-    of each batch: batches of a few crops have others, and what is learned with them fits less.
-    """
-
-    budget: Budget
-    phases: tuple[Phase, ...]
-    seed: int = 0
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    warmup_steps: int = 200
-    final_rate: float = 0.01
-    clip: float = 1.0
-    ema: float = 0.998
-    queries: int = 8
-    save_seconds: float = 180.0
-    prefetch: bool = True
-    mixed: bool | None = None
-    fixed_statistics: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,33 +65,6 @@ class Saved:
 def ranks() -> tuple[int, int]:
     """Return the place of this process among those of the run (``torchrun``), and their number."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-
-
-def write_state(state: dict[str, Any], path: Path) -> None:
-    """Write atomically: the old file stays whole until the new one is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(path.suffix + ".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def read_state(path: Path) -> dict[str, Any]:
-    """Read what :func:`write_state` wrote.
-
-    Raises
-    ------
-    CheckpointError
-        The file is missing or damaged.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        msg = f"{path} is no training state that could be read ({error}); start without --resume"
-        raise CheckpointError(msg) from error
-    return dict(state)
 
 
 class Trainer:
@@ -442,10 +346,3 @@ class Trainer:
                 if boxed < len(iou):
                     values[f"click{k}"] = float(iou[boxed:].mean())
         return loss, values
-
-
-def bfloat16_pays(device: torch.device) -> bool:
-    """Whether mixed precision is faster on this device."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
