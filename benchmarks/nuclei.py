@@ -10,9 +10,9 @@ the first `--images` of each size. Larger images than `--largest` pixels are lef
 AP is found / (found + extra + missed), as in the 2018 Data Science Bowl, of each image; the table
 has the mean over images.
 
-- preset: `segment_everything(..., preset="nuclei")` as it is.
-- points: the same with the thresholds that were best on the training images.
-- boxes: each of these objects asked for again by its bounding box.
+- preset: `segment_everything(..., preset="nuclei")` by points alone; +boxes: the same with
+  `by_box`, which asks for each object again by its bounding box.
+- points, boxes: the same two with the thresholds that were best on the training images.
 - otsu: smoothing, Otsu's threshold, holes filled, watershed of the distance to the background; it
   is told nothing but which images to choose its two settings on.
 """
@@ -21,6 +21,7 @@ import argparse
 import itertools
 import time
 from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,9 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
 import napari_samhq as samhq
-from napari_samhq.batch.candidates import find_candidates
+from napari_samhq.batch.candidates import Candidates, find_candidates
 from napari_samhq.batch.everything import checked_settings
 from napari_samhq.core.metrics import match
-from napari_samhq.core.prompts import Prompt
 from napari_samhq.inference.settings import AutomaticSettings
 from napari_samhq.training.data import Record, read_manifest, split_by_group
 from napari_samhq.training.evaluate import chosen_records, read_pair
@@ -70,59 +70,52 @@ def otsu_watershed(image: np.ndarray, sigma: float, distance: int) -> np.ndarray
     return labels
 
 
-def boxed(image: np.ndarray, labels: np.ndarray, predictor: samhq.Predictor) -> np.ndarray:
-    """Ask for each object again by its box, in tiles as large as those of the preset."""
-    tile, halo = 256, 64
-    by_tile: dict[tuple[int, int], list[tuple[slice, slice]]] = defaultdict(list)
-    for where in ndimage.find_objects(labels):
-        if where is not None:
-            by_tile[tuple((part.start + part.stop) // 2 // tile for part in where)].append(where)
-    answers = []
-    for place, objects in by_tile.items():
-        top, left = (max(0, index * tile - halo) for index in place)
-        piece = image[top : top + tile + 2 * halo, left : left + tile + 2 * halo]
-        embedding = predictor.embed(piece)
-        prompts = []
-        for rows, cols in objects:
-            low = np.maximum([rows.start - top, cols.start - left], 0)
-            high = np.minimum([rows.stop - top, cols.stop - left], piece.shape[:2]) - 1
-            prompts.append(Prompt(box=[*low, *high]))
-        for answer in predictor.predict_many(embedding, prompts):
-            rows, cols = np.nonzero(answer.mask)
-            answers.append((answer.score, rows + top, cols + left))
-    again = np.zeros_like(labels)
-    for number, (_, rows, cols) in enumerate(sorted(answers, key=lambda a: a[0]), start=1):
-        again[rows, cols] = number  # better ones lie on top
-    return again
-
-
 def best_of(choices: list, images: list, segment) -> tuple:
     """Return the choice with the best mean AP; `segment(item, *choice)` gives labels."""
     means = [
-        np.mean([average_precision(i[1], segment(i, *choice)) for i in images])
+        np.mean([average_precision(item.truth, segment(item, *choice)) for item in images])
         for choice in choices
     ]
     return choices[int(np.argmax(means))]
 
 
+@dataclass(frozen=True, eq=False)
+class Item:
+    """An image, its true objects, and what was found by points, and by boxes after points."""
+
+    source: str
+    image: np.ndarray
+    truth: np.ndarray
+    points: Candidates
+    boxes: Candidates
+
+
 def looked_at(
     records: list[Record], predictor: samhq.Predictor, settings: AutomaticSettings
-) -> list[tuple]:
-    """Read images, and ask for all candidates in them: (image, truth, candidates, source)."""
+) -> list[Item]:
+    """Read images, and ask for all candidates in them."""
     items = []
     for record in records:
         image, truth = read_pair(record)
-        start = time.perf_counter()
-        candidates = find_candidates(image, predictor, settings=settings)
-        seconds = time.perf_counter() - start
-        items.append((image, truth, candidates, record.source))
-        print(f"{record.source}/{record.stem[:12]} {image.shape}: {seconds:.0f} s", flush=True)
+        found, seconds = [], []
+        for by_box in (False, True):
+            start = time.perf_counter()
+            asked = replace(settings, by_box=by_box)
+            found.append(find_candidates(image, predictor, settings=asked))
+            seconds.append(f"{time.perf_counter() - start:.0f}")
+        items.append(Item(record.source, image, truth, *found))
+        times = " and ".join(seconds)
+        print(f"{record.source}/{record.stem[:12]} {image.shape}: {times} s", flush=True)
     return items
 
 
-def everything(item: tuple, score: float, stability: float, overlap: float) -> np.ndarray:
+def everything(
+    candidates: Candidates, score: float, stability: float, overlap: float
+) -> np.ndarray:
     """Choose among the candidates of an image."""
-    labels: np.ndarray = item[2].filtered(min_score=score, min_stability=stability, overlap=overlap)
+    labels: np.ndarray = candidates.filtered(
+        min_score=score, min_stability=stability, overlap=overlap
+    )
     return labels
 
 
@@ -156,22 +149,23 @@ def main() -> None:
     ]
     train = looked_at(parts[0], predictor, settings)
     grid = list(itertools.product(SCORES, STABILITIES, OVERLAPS))
-    thresholds = best_of(grid, train, everything)
+    thresholds = best_of(grid, train, lambda item, *choice: everything(item.points, *choice))
+    with_boxes = best_of(grid, train, lambda item, *choice: everything(item.boxes, *choice))
     pairs = list(itertools.product(SIGMAS, DISTANCES))
-    chosen = best_of(pairs, train, lambda item, *choice: otsu_watershed(item[0], *choice))
-    print(f"score, stability, overlap: {thresholds}; otsu's sigma, distance: {chosen}")
+    chosen = best_of(pairs, train, lambda item, *choice: otsu_watershed(item.image, *choice))
+    print(f"score, stability, overlap: {thresholds}; with boxes {with_boxes}")
+    print(f"otsu's sigma, distance: {chosen}")
     rows: dict[str, list[list[float]]] = defaultdict(list)
     for item in looked_at(parts[1], predictor, settings):
-        image, truth, candidates, source = item
-        points = everything(item, *thresholds)
         found = (
-            candidates.filtered(),
-            points,
-            boxed(image, points, predictor),
-            otsu_watershed(image, *chosen),
+            item.points.filtered(),
+            item.boxes.filtered(),
+            everything(item.points, *thresholds),
+            everything(item.boxes, *with_boxes),
+            otsu_watershed(item.image, *chosen),
         )
-        rows[source].append([average_precision(truth, labels) for labels in found])
-    print("source      images  preset  points   boxes    otsu")
+        rows[item.source].append([average_precision(item.truth, labels) for labels in found])
+    print("source      images  preset  +boxes  points   boxes    otsu")
     for source, values in rows.items():
         told = "  ".join(f"{value:6.3f}" for value in np.mean(values, axis=0))
         print(f"{source:<12}{len(values):6d}  {told}")

@@ -72,6 +72,7 @@ def test_tiled_equals_whole_for_discs(block):
             smallest_px=rng.choice([1, 30]),
             largest_px=rng.choice([0, 500]),
             tile_px=1000,
+            by_box=rng.choice([False, True]),
         )
         predictor = FakePredictor(rng.choice([2, 5, 9, 2 * spacing]))
         whole = tiled(image, predictor, settings)
@@ -108,6 +109,33 @@ def test_every_object_under_a_point_is_found_and_is_right():
     filled = ndimage.binary_fill_holes(pieces == 1)
     assert np.unique(labels[filled]).size == 1
     assert (labels[image > 0] > 0).all()
+
+
+def test_objects_are_asked_again_by_their_boxes():
+    image = np.zeros((60, 60), np.uint8)
+    image[::2] = 200
+    predictor = FakePredictor(6)
+    settings = AutomaticSettings(spacing_px=60, smallest_px=1, by_box=True, largest_px=400)
+    labels = tiled(image, predictor, settings)
+    prompts = [argument for what, argument in predictor.calls if what == "predict"]
+    # Of the discs of radius 6, 3 and 12 the last is too large; the boxes around the others are
+    # filled, and the better one has what both cover.
+    assert [prompt.box is not None for prompt in prompts] == [False, True, True]
+    rows, cols = np.nonzero(labels)
+    assert len(rows) == 12 * 12
+    assert np.ptp(rows) == np.ptp(cols) == 11
+
+
+def test_thresholds_chosen_later_are_those_chosen_before_with_boxes_too():
+    image = blobs((90, 110), 3, 4)
+    for limit in (0, 150):
+        settings = AutomaticSettings(
+            spacing_px=9, smallest_px=1, by_box=True, largest_px=limit, min_score=0.75
+        )
+        before = segment_everything(image, FakePredictor(6), settings=settings)
+        candidates = find_candidates(image, FakePredictor(6), settings=settings)
+        assert before.any()
+        assert np.array_equal(candidates.filtered(), before)
 
 
 @pytest.mark.parametrize((), [pytest.param(id="FM-51")])

@@ -139,6 +139,11 @@ class _Window:
         local: NDArray[np.float64] = (points_rc + 0.5) / self.step - 0.5 - np.array(self.start)
         return local
 
+    def box(self, region: Region) -> NDArray[np.float64]:
+        """Rows and columns of the image as a box (4,) in pixels of the window."""
+        corners = np.array([[p.start for p in region], [p.stop - self.step for p in region]])
+        return self.local(corners + (self.step - 1) / 2).ravel()
+
 
 def ask_tile(
     predictor: SupportsLogits,
@@ -200,6 +205,13 @@ def ask_tile(
         judge.take(points_rc[indices], logits, scores)
         done += len(indices)
         yield Asked(done, len(prompts))
+    if settings.by_box:
+        boxes = [Prompt(box=window.box(region)) for region in judge.regions()]
+        total = len(prompts) + len(boxes)
+        for indices, logits, _ in predictor.iter_logits(embedding, boxes):
+            judge.take_again(indices, logits[:, 0])
+            done += len(indices)
+            yield Asked(done, total)
     return judge.answer()
 
 
@@ -217,6 +229,7 @@ class _Judge:
     enlarger: Enlarger | None = None
     whole: list[Candidate] = field(default_factory=list)
     cut: list[Candidate] = field(default_factory=list)
+    first: list[Candidate] = field(default_factory=list)
 
     def take(
         self, points_rc: NDArray[np.float64], logits: NDArray[Any], scores: NDArray[Any]
@@ -235,6 +248,27 @@ class _Judge:
                 row, col = points_rc[number].tolist()
                 score = float(scores[number, which])
                 self._sort_in(Candidate.of(mask, score, stability, (row, col), self.window.step))
+
+    def regions(self) -> list[Region]:
+        """Drop repetitions, and tell where what is left lies: it is to be asked for by boxes."""
+        self.first, self.whole = distinct(self.whole, _REPEATED_IOU), []
+        return [candidate.region for candidate in self.first]
+
+    def take_again(self, indices: Sequence[int], logits: NDArray[Any]) -> None:
+        """Let answers to boxes, logits (P, h, w), be the masks of what was found before.
+
+        Score and stability stay, so that thresholds mean the same before and after.
+        """
+        assert self.enlarger is not None
+        height, width = self.enlarger.low_res_shape
+        for index, low_res in zip(indices, logits, strict=True):
+            old = self.first[index]
+            mask = self._cleaned(self.enlarger.mask(low_res[:height, :width]))
+            new = Candidate.of(mask, old.score, old.stability, old.point_rc, self.window.step)
+            if not mask or not self._seen_whole(new, self.read):
+                self.whole.append(old)
+            elif self._has_a_fitting_size(new):
+                self.whole.append(self._within_limits(new) or old)
 
     def answer(self) -> TileAnswer:
         """Sum up, without repetitions."""
@@ -281,19 +315,25 @@ class _Judge:
         if not self._seen_whole(candidate, self.read):
             self.cut.append(candidate)
             return
-        if candidate.area_px < settings.smallest_px:
-            return
-        if candidate.stability < settings.min_stability:
+        if candidate.stability < settings.min_stability or not self._has_a_fitting_size(candidate):
             return
         if self.finer is not None and self._seen_whole(
             candidate, self._read_before(candidate.point_rc)
         ):
             return  # the finer tile has found it already
-        height, width = self.grid.image_shape
-        whole = slice(0, height), slice(0, width)
-        clipped = _clipped(candidate, whole if self.past_the_edge else self.grid.area)
+        clipped = self._within_limits(candidate)
         if clipped is not None:
             self.whole.append(clipped)
+
+    def _has_a_fitting_size(self, candidate: Candidate) -> bool:
+        largest = self.settings.largest_px or candidate.area_px
+        return self.settings.smallest_px <= candidate.area_px <= largest
+
+    def _within_limits(self, candidate: Candidate) -> Candidate | None:
+        """Cut off what lies outside of the image, or of the region that is segmented."""
+        height, width = self.grid.image_shape
+        whole = slice(0, height), slice(0, width)
+        return _clipped(candidate, whole if self.past_the_edge else self.grid.area)
 
     def _seen_whole(self, candidate: Candidate, read: Region) -> bool:
         side = max(part.stop - part.start for part in read)

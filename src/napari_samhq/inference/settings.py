@@ -82,6 +82,11 @@ class AutomaticSettings(Settings):
         low=0,
         high=1,
     )
+    by_box: bool = setting(
+        False,
+        "Ask again by box",
+        "Ask for each object that a point found once more, by the box around it.",
+    )
     one_piece: bool = setting(
         True, "One piece", "Keep the largest piece of each mask, and fill its holes."
     )
