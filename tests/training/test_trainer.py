@@ -208,6 +208,8 @@ def test_a_source_is_left_out_and_measured(data_folder, tmp_path, monkeypatch, c
     monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0), ("stack", 1.0)))
     monkeypatch.setattr(micro, "FIRST_PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
     monkeypatch.setattr(micro, "FURTHER_PHASES", micro.FIRST_PHASES)
+    monkeypatch.setattr(micro, "WINDOW_PHASES", micro.FIRST_PHASES)
+    monkeypatch.setattr(micro, "WINDOW_WEIGHTS", micro.SOURCE_WEIGHTS)
     arguments = ["--data", str(data_folder), "--steps", "1"]
     first = [*arguments, "--out", str(tmp_path), "--leave-out", "stack"]
     assert micro.main(first) == 0
@@ -217,10 +219,14 @@ def test_a_source_is_left_out_and_measured(data_folder, tmp_path, monkeypatch, c
     # A further run may leave out the same source, but not one that the first has seen.
     further = ["--out", str(tmp_path / "b"), "--begin-with", str(tmp_path / "state.pt")]
     assert micro.main([*arguments, *further, "--leave-out", "stack"]) == 0
-    for start in (tmp_path / "state.pt", tmp_path / "weights"):
-        with pytest.raises(CheckpointError, match="may have learned from discs"):
+    # Exported weights tell what they have seen, too; of others nobody knows.
+    micro.export(tiny_model(), tmp_path / "others")
+    exported = ["--out", str(tmp_path / "c"), "--begin-with", str(tmp_path / "weights")]
+    assert micro.main([*arguments, *exported, "--leave-out", "stack"]) == 0
+    for start, source in (("state.pt", "discs"), ("weights", "discs"), ("others", "stack")):
+        with pytest.raises(CheckpointError, match=f"may have learned from {source}"):
             micro.micro_trainer(
-                data_folder, tmp_path, Budget(steps=1), start=start, left_out="discs"
+                data_folder, tmp_path, Budget(steps=1), start=tmp_path / start, left_out=source
             )
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from safetensors import safe_open
 
 from napari_samhq.errors import CheckpointError, FileError
 from napari_samhq.model.config import (
@@ -54,6 +55,8 @@ __all__ = [
     "micro_trainer",
 ]
 
+_WEIGHTS = "model.safetensors"
+_SOURCES = "sources"
 _log = logging.getLogger(__name__)
 
 SOURCE_WEIGHTS = (
@@ -224,6 +227,10 @@ def _state_to_begin_with(start: Path, left_out: str | None) -> dict[str, Any]:
     """Read an earlier run's state, or exported weights; neither may have seen what is left out."""
     if start.is_dir():
         state: dict[str, Any] = {"ema": SamHQModel.from_pretrained(start).state_dict()}
+        with safe_open(start / _WEIGHTS, framework="pt") as file:
+            told = (file.metadata() or {}).get(_SOURCES)
+        if told is not None:
+            state["sources"] = json.loads(told)
     else:
         state = read_state(start)
     if left_out is not None and left_out in state.get("sources", [left_out]):
@@ -261,8 +268,9 @@ def log_events(events: Iterable[StepDone | Saved], path: Path, every: int = 20) 
                 counts.clear()
 
 
-def export(model: SamHQModel, folder: Path) -> None:
-    """Write ``config.json`` and ``model.safetensors`` with weight matrices in half precision.
+def export(model: SamHQModel, folder: Path, sources: Iterable[str] = ()) -> None:
+    """Write ``config.json`` and ``model.safetensors`` with weight matrices in half precision, and
+    what was learned from, so that a later run knows what it may leave out.
 
     Vectors, statistics and the positional table stay in full precision: they are small, and sums
     over them would feel the rounding.
@@ -272,7 +280,9 @@ def export(model: SamHQModel, folder: Path) -> None:
         name: t.half() if t.ndim > 1 and "positional" not in name else t
         for name, t in model.state_dict().items()
     }
-    write_tensors(folder / "model.safetensors", tensors)
+    known = sorted(set(sources))
+    metadata = {_SOURCES: json.dumps(known)} if known else None
+    write_tensors(folder / _WEIGHTS, tensors, metadata=metadata)
 
 
 def measure_left_out(weights: Path, data: Path, source: str, images: int = 3) -> str:
@@ -349,7 +359,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if trainer.progress < 1:
         _log.info("stopped at step %d; --resume goes on from here", trainer.step)
         return 1
-    export(trainer.ema, options.out / "weights")
+    sources = trainer.state()["sources"]
+    export(trainer.ema, options.out / "weights", sources)
     _log.info("weights written to %s", options.out / "weights")
     if options.leave_out:
         found = measure_left_out(options.out / "weights", options.data, options.leave_out)
