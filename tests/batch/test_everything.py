@@ -21,6 +21,8 @@ from napari_samhq.batch.run import iter_publish, iter_segment
 from napari_samhq.batch.site import Site
 from napari_samhq.batch.tasks import choose_objects, paint_block
 from napari_samhq.batch.workers import Serial
+from napari_samhq.core.tiling import TileGrid
+from napari_samhq.inference.automatic import ask_tile, grid_points
 from napari_samhq.inference.settings import AutomaticSettings
 from napari_samhq.inference.source import ImageSource
 
@@ -124,6 +126,18 @@ def test_objects_are_asked_again_by_their_boxes():
     rows, cols = np.nonzero(labels)
     assert len(rows) == 12 * 12
     assert np.ptp(rows) == np.ptp(cols) == 11
+
+
+def test_progress_never_goes_back_when_boxes_follow_points():
+    image = blobs((60, 60), 1, 4)
+    source, grid = ImageSource.of(image), TileGrid.over((60, 60), tile_px=64, halo_px=0)
+    settings = AutomaticSettings(spacing_px=6, smallest_px=1, by_box=True)
+    points = grid_points((slice(0, 60), slice(0, 60)), 6)
+    asked = list(ask_tile(FakePredictor(6), source, grid, 0, points, settings))
+    shares = [one.done / one.total for one in asked]
+    assert len(shares) > len(points)  # boxes were asked, too
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 def test_thresholds_chosen_later_are_those_chosen_before_with_boxes_too():

@@ -28,7 +28,7 @@ from napari_samhq.model import (
     SamHQVisionConfig,
 )
 from napari_samhq.training.examples import checked_examples
-from napari_samhq.training.finetune import finetune, iter_finetune, state_path
+from napari_samhq.training.finetune import base_precision, finetune, iter_finetune, state_path
 from napari_samhq.training.measuring import measured
 from napari_samhq.training.tuner import HQ_PARTS
 from napari_samhq.training.tuning_events import Begun, Checked, FineTuned, Learned, Looked
@@ -221,6 +221,19 @@ def test_an_encoder_in_half_precision_is_no_base(base, tmp_path):
     model = samhq.load_model(base, precision="bfloat16")
     with pytest.raises(TrainingError, match="precision='float32'"):
         finetune(IMAGES, LABELS, model, out=tmp_path / "a.safetensors", **ENCODER)
+
+
+@pytest.mark.parametrize(
+    ("parts", "precision", "needed"),
+    [
+        ("encoder", "auto", "float32"),
+        ("encoder", "bfloat16", "bfloat16"),  # refused later, by name
+        ("hq", "auto", "auto"),
+        ("decoder", "float16", "float16"),
+    ],
+)
+def test_an_encoder_that_learns_is_loaded_with_all_digits(parts, precision, needed):
+    assert base_precision(parts, precision) == needed
 
 
 def test_half_of_an_addition_is_refused(with_encoder, tmp_path):

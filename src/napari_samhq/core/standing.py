@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari_samhq.core.journal import Event, ObjectRecord
     from napari_samhq.core.planes import Plane
 
-__all__ = ["Standing", "classify"]
+__all__ = ["Standing"]
 
 
 @dataclass
@@ -48,27 +48,29 @@ class Standing:
 
     def apply(self, event: Event, *, back: bool = False) -> None:
         """Go on by one event, or back."""
+        self.apply_to_objects(event, back=back)
+        drafts = event.before if back else event.after
+        self.drafts.pop(event.plane, None)
+        if drafts:
+            self.drafts[event.plane] = drafts
+
+    def apply_to_objects(self, event: Event, *, back: bool = False) -> None:
+        """Go on by what an event did to committed objects, or back."""
         if isinstance(event, Committed):
             for commit in event.commits[::-1] if back else event.commits:
                 self._set(commit.record.label_id, commit.replaced if back else commit.record)
         elif isinstance(event, Deleted):
             self._set(event.label_id, event.record if back else None)
-            classify(self.categories, event.label_id, event.category if back else "")
+            self._classify(event.label_id, event.category if back else "")
         elif isinstance(event, Classified):
-            classify(self.categories, event.label_id, event.old if back else event.new)
-        drafts = event.before if back else event.after
-        self.drafts.pop(event.plane, None)
-        if drafts:
-            self.drafts[event.plane] = drafts
+            self._classify(event.label_id, event.old if back else event.new)
 
     def _set(self, label_id: int, record: ObjectRecord | None) -> None:
         self.records.pop(label_id, None)
         if record is not None:
             self.records[label_id] = record
 
-
-def classify(categories: dict[int, str], label_id: int, category: str) -> None:
-    """Give an object a class; an empty one takes it away."""
-    categories.pop(label_id, None)
-    if category:
-        categories[label_id] = category
+    def _classify(self, label_id: int, category: str) -> None:
+        self.categories.pop(label_id, None)
+        if category:
+            self.categories[label_id] = category

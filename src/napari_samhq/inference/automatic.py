@@ -57,7 +57,7 @@ class SupportsLogits(SupportsPrediction, Protocol):
 
 @dataclass(frozen=True)
 class Asked:
-    """Progress: so many of the points of a tile have been asked."""
+    """Progress within a tile: so many of the prompts that it will take, about, have been asked."""
 
     done: int
     total: int
@@ -198,20 +198,22 @@ def ask_tile(
     embedding = predictor.embed(window.rgb8)
     prompts = [Prompt(points=[point]) for point in window.local(points_rc)]
     judge = _Judge(settings, grid, tile.read, window, embedding, finer, past_the_edge)
+    # How many boxes will follow is not known yet: about half as many.
+    total = len(prompts) * 3 // 2 if settings.by_box else len(prompts)
     done = 0
     for indices, logits, scores in predictor.iter_logits(
         embedding, prompts, multimask=True, least_score=settings.min_score
     ):
         judge.take(points_rc[indices], logits, scores)
         done += len(indices)
-        yield Asked(done, len(prompts))
+        yield Asked(done, total)
     if settings.by_box:
         boxes = [Prompt(box=window.box(region)) for region in judge.regions()]
-        total = len(prompts) + len(boxes)
+        done = 0
         for indices, logits, _ in predictor.iter_logits(embedding, boxes):
             judge.take_again(indices, logits[:, 0])
             done += len(indices)
-            yield Asked(done, total)
+            yield Asked(len(prompts) + (total - len(prompts)) * done // len(boxes), total)
     return judge.answer()
 
 

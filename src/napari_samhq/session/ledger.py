@@ -26,7 +26,7 @@ from napari_samhq.core.journal import (
 )
 from napari_samhq.core.planes import Plane
 from napari_samhq.core.sparse_labels import edits_of
-from napari_samhq.core.standing import classify
+from napari_samhq.core.standing import Standing
 from napari_samhq.errors import LayerError, PromptError, SamHQError
 from napari_samhq.session.bound import BoundLabels
 from napari_samhq.settings import CommitRules
@@ -73,10 +73,6 @@ class Ledger:
     moved : psygnal.Signal
         Emitted with a plane and its objects in the making after napari's own undo or redo in the
         layer turned out to be a step of the journal, back to or on to that.
-    records : dict of int to ObjectRecord
-        What made the objects that are there now.
-    categories : dict of int to str
-        The classes of objects that have one, by label id; at first what the layer's features say.
     """
 
     journal_changed = Signal(str, Event)
@@ -86,8 +82,7 @@ class Ledger:
 
     def __init__(self, labels: Labels, look_at: Callable[[], tuple[Plane, Drafts] | None]) -> None:
         self.journal = Journal()
-        self.records: dict[int, ObjectRecord] = {}
-        self.categories = _categories_in(labels)
+        self._standing = Standing(categories=_categories_in(labels))
         self.rules = CommitRules()
         self.bound = BoundLabels(
             labels,
@@ -97,6 +92,16 @@ class Ledger:
         )
         self._look_at = look_at
 
+    @property
+    def records(self) -> dict[int, ObjectRecord]:
+        """What made the objects that are there now, by label id."""
+        return self._standing.records
+
+    @property
+    def categories(self) -> dict[int, str]:
+        """The classes of objects that have one, by label id."""
+        return self._standing.categories
+
     def close(self) -> None:
         """Leave the labels layer alone from now on."""
         self.bound.close()
@@ -105,7 +110,7 @@ class Ledger:
         self, journal: Journal, records: dict[int, ObjectRecord], categories: Mapping[int, str]
     ) -> None:
         """Go on where another session ended; the layer has its labels already."""
-        self.journal, self.records, self.categories = journal, records, dict(categories)
+        self.journal, self._standing = journal, Standing({}, records, dict(categories))
         for label_id in records:
             self.bound.use(label_id)
 
@@ -177,7 +182,7 @@ class Ledger:
                     continue
                 self.bound.write([commit.edit])
                 self.bound.use(commit.record.label_id)
-                self._set(commit.record.label_id, commit.record)
+                self.records[commit.record.label_id] = commit.record
                 commits.append(commit)
                 after = after.without(shown.draft.label_id)
         if refused and not commits:
@@ -209,7 +214,7 @@ class Ledger:
         old, new = self.categories.get(label_id, ""), " ".join(category.split())
         if new != old:
             event = Classified(plane, before, before, label_id, old, new)
-            self._keep_records(event)
+            self._standing.apply_to_objects(event)
             self.append(event)
 
     def reopen(self, label_id: int, before: Drafts) -> Event:
@@ -305,7 +310,7 @@ class Ledger:
 
     def _apply(self, event: Event) -> None:
         self._write(event)
-        self._keep_records(event)
+        self._standing.apply_to_objects(event)
 
     def _write(self, event: Event, *, back: bool = False) -> None:
         """Write into the labels what an event changed in them, or what it was before."""
@@ -315,30 +320,13 @@ class Ledger:
 
     def _step_back(self) -> None:
         event = self.journal.step_back()
-        self._keep_records(event, back=True)
+        self._standing.apply_to_objects(event, back=True)
         self.journal_changed.emit("undo", event)
 
     def _step_forward(self) -> None:
         event = self.journal.step_forward()
-        self._keep_records(event)
+        self._standing.apply_to_objects(event)
         self.journal_changed.emit("redo", event)
-
-    def _keep_records(self, event: Event, *, back: bool = False) -> None:
-        if isinstance(event, Committed):
-            for commit in event.commits:
-                self._set(commit.record.label_id, commit.replaced if back else commit.record)
-        elif isinstance(event, Deleted):
-            if event.record is not None:
-                self._set(event.label_id, event.record if back else None)
-            classify(self.categories, event.label_id, event.category if back else "")
-        elif isinstance(event, Classified):
-            classify(self.categories, event.label_id, event.old if back else event.new)
-
-    def _set(self, label_id: int, record: ObjectRecord | None) -> None:
-        if record is None:
-            self.records.pop(label_id, None)
-        else:
-            self.records[label_id] = record
 
     # --------------------------------------------------------------- what others do with the labels
 
@@ -362,7 +350,8 @@ class Ledger:
     def _cut(self) -> None:
         """Begin a new journal on other data; objects stay known where their pixels are still."""
         self.journal.clear()
-        self.records = {i: one for i, one in self.records.items() if self.bound.is_there(one)}
+        there = {i: one for i, one in self.records.items() if self.bound.is_there(one)}
+        self._standing.records = there
         self.journal_cut.emit()
 
 

@@ -291,8 +291,7 @@ class Session(Choosing, Looking, Finding):
         LayerError
                 If it was not made in this session.
         """
-        record = self._ledger.records.get(label_id)
-        plane = record.plane if record is not None else self.desk.plane()
+        plane = self._plane_of(label_id)
         event = self._ledger.reopen(label_id, self._making.drafts(plane))
         self.desk.turn_to(event.plane, event.after)
 
@@ -304,8 +303,7 @@ class Session(Choosing, Looking, Finding):
         LayerError
             If there is no such object.
         """
-        record = self._ledger.records.get(label_id)
-        plane = record.plane if record is not None else self.desk.plane()
+        plane = self._plane_of(label_id)
         event = self._ledger.delete(label_id, plane, self._making.drafts(plane))
         self.desk.turn_to(event.plane, event.after)
 
@@ -320,10 +318,14 @@ class Session(Choosing, Looking, Finding):
         LayerError
             If there is no such object.
         """
-        record = self._ledger.records.get(label_id)
-        plane = record.plane if record is not None else self.desk.plane()
+        plane = self._plane_of(label_id)
         self._ledger.classify(label_id, category, plane, self._making.drafts(plane))
         self.changed.emit()
+
+    def _plane_of(self, label_id: int) -> Plane:
+        """Find the plane of an object: the present one, if nobody knows what made it."""
+        record = self._ledger.records.get(label_id)
+        return record.plane if record is not None else self.desk.plane()
 
     def _commit(self, plane: Plane, drafts: list[Draft]) -> list[int]:
         if not drafts:

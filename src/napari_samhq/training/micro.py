@@ -359,8 +359,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if trainer.progress < 1:
         _log.info("stopped at step %d; --resume goes on from here", trainer.step)
         return 1
-    sources = trainer.state()["sources"]
-    export(trainer.ema, options.out / "weights", sources)
+    export(trainer.ema, options.out / "weights", (r.source for r in trainer.pool.records))
     _log.info("weights written to %s", options.out / "weights")
     if options.leave_out:
         found = measure_left_out(options.out / "weights", options.data, options.leave_out)
