@@ -75,7 +75,7 @@ def main() -> None:
     parts += [words(shared.bottom + 130, shared.left, "two clicks, one window, scale 1", BLUE)]
 
     prompt, found = Prompt([[2600, 900]]), np.array([2594.0, 894, 2606, 906])
-    tiny = windows.closer(windows.first(prompt), prompt, found)
+    tiny = windows.fitting(windows.first(prompt), prompt, found)
     parts += [blob(2600, 900, 14, 14), outline(tiny, ORANGE), dot(2600, 900, ORANGE)]
     parts += [words(tiny.bottom + 130, tiny.left - 200, "a tiny object, enlarged 4 times", ORANGE)]
 

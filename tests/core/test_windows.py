@@ -22,7 +22,8 @@ lengths = st.integers(1, 200_000)
 
 @st.composite
 def images(draw) -> Windows:
-    return Windows((draw(lengths), draw(lengths)), draw(sizes))
+    share = draw(st.sampled_from([LARGEST_SHARE, 3 / 16]))
+    return Windows((draw(lengths), draw(lengths)), draw(sizes), share)
 
 
 @st.composite
@@ -49,7 +50,7 @@ def test_the_window_of_a_box_holds_it_with_room_around(windows, data) -> None:
     if window == windows.whole:
         return
     side = windows.input_size * window.scale
-    room = side * (1 - LARGEST_SHARE) / 2 - side / 4 - window.scale
+    room = side * (1 - windows.largest_share) / 2 - side / 4 - window.scale
     bounds = (window.top, window.left, window.bottom, window.right)
     for axis in (0, 1):
         for end, sign in ((axis, 1), (axis + 2, -1)):
@@ -80,7 +81,7 @@ def test_a_mask_like_a_box_finds_the_same_window(windows, data) -> None:
     mask = np.zeros((height, width), bool)
     mask[top : bottom + 1, left : right + 1] = True
     assert windows.first(Prompt(mask=mask)) == windows.first(
-        Prompt(box=[top, left, bottom + 1e-9, right + 1e-9])
+        Prompt(box=[top, left, max(bottom, top + 1e-9), max(right, left + 1e-9)])
     )
 
 
@@ -132,10 +133,10 @@ def test_the_windows_over_a_region_are_those_that_prompts_in_it_get(data) -> Non
 def test_objects_take_a_fitting_share_of_their_window(windows, extent) -> None:
     scale = windows.scale_for(extent)
     share = extent / (windows.input_size * scale)
-    assert share <= LARGEST_SHARE
+    assert share <= windows.largest_share
     assert share >= SMALLEST_SHARE or scale == CLOSEST_SCALE
     assert np.log2(scale) == int(np.log2(scale))
-    if SMALLEST_SHARE * windows.input_size <= extent <= LARGEST_SHARE * windows.input_size:
+    if SMALLEST_SHARE <= extent / windows.input_size <= windows.largest_share:
         assert scale == 1
 
 
@@ -160,7 +161,7 @@ def test_small_images_are_seen_as_a_whole(shape) -> None:
     prompt = Prompt(box=[0, 0, 0.5, 0.5])
     window = windows.first(prompt)
     assert window.region == (slice(0, shape[0]), slice(0, shape[1]))
-    assert windows.closer(window, prompt, np.zeros(4)) == window
+    assert windows.fitting(window, prompt, np.zeros(4)) == window
     assert windows.larger(window) is None
 
 
@@ -169,10 +170,22 @@ def test_what_is_tiny_is_looked_at_from_closer_up() -> None:
     prompt = Prompt([[20_000, 30_000]])
     window = windows.first(prompt)
     assert window.scale == 1
-    assert windows.closer(window, prompt, np.array([19_980, 29_960, 20_020, 30_040])) == window
-    closer = windows.closer(window, prompt, np.array([19_995, 29_996, 20_004, 30_010]))
+    assert windows.fitting(window, prompt, np.array([19_980, 29_960, 20_020, 30_040])) == window
+    closer = windows.fitting(window, prompt, np.array([19_995, 29_996, 20_004, 30_010]))
     assert closer.scale == 0.25
     assert closer.holds([[19_995, 29_996], [20_004, 30_010]]).all()
+
+
+def test_what_fills_its_window_is_looked_at_from_farther_away() -> None:
+    prompt = Prompt([[20_000, 30_000]])
+    found = np.array([19_900, 29_950, 20_100, 30_149])
+    for share, scale in ((LARGEST_SHARE, 1), (3 / 16, 2)):
+        windows = Windows((50_000, 50_000), 1024, share)
+        window = windows.first(prompt)
+        fitting = windows.fitting(window, prompt, found)
+        assert fitting.scale == scale
+        assert fitting.holds(found.reshape(2, 2)).all()
+        assert windows.fitting(fitting, prompt, found) == fitting
 
 
 def test_negative_points_do_not_widen_the_window() -> None:

@@ -195,6 +195,49 @@ def test_points_outside_of_the_window_are_left_out_of_it_only(counted) -> None:
     assert 0 < answer.mask.sum() < disc(20)
 
 
+@pytest.mark.parametrize(
+    ("radius", "share", "scale"),
+    [(60, None, 1), (60, 3 / 16, 2), (90, 3 / 16, 2), (110, None, 2), (110, 3 / 16, 4)],
+)
+def test_a_click_is_asked_from_as_far_as_the_weights_want_it(counted, radius, share, scale) -> None:
+    predictor = FakePredictor(radius, input_size=512)
+    if share is not None:
+        predictor.largest_share = share
+    windowed = over(counted, predictor, border_windows=0)
+    answer = windowed.predict(Prompt([[20_000, 20_000]]))
+    assert answer.window.scale == scale
+    assert sum(what == "predict" for what, _ in predictor.calls) <= 1 + np.log2(scale)
+    # What follows stays where that was found, and a box is asked there at once.
+    again = windowed.predict(Prompt([[20_000, 20_000]], mask=answer.low_res_logits))
+    assert again.window == answer.window
+    low, high = 20_000 - radius, 20_000 + radius
+    boxed = windowed.predict(Prompt(box=[low, low, high, high]))
+    assert boxed.window.scale == scale
+
+
+def test_from_farther_away_a_mask_may_be_tiny_and_stays_as_it_is(counted) -> None:
+    """Going back and forth between two windows must end."""
+
+    class Fickle(FakePredictor):
+        largest_share = 3 / 16
+
+        def iter_predict(self, embedding, prompts, **options):
+            self.radius = 4.0 if self.radius > 4 else 60.0
+            yield from super().iter_predict(embedding, prompts, **options)
+
+    predictor = Fickle(4, input_size=512)
+    answer = over(counted, predictor).predict(Prompt([[20_000, 20_000]]))
+    assert answer.mask.any()
+    assert sum(what == "predict" for what, _ in predictor.calls) <= 4
+
+
+def test_it_is_not_worth_much_reading(counted, monkeypatch) -> None:
+    monkeypatch.setattr("napari_samhq.inference.windowed._WORTH_READING_PX", 600 * 600)
+    answer = over(counted, FakePredictor(110, input_size=512)).predict(Prompt([[20_000, 20_000]]))
+    assert answer.window.scale == 1
+    assert answer.mask.sum() == disc(110)
+
+
 def test_growing_stops_where_nothing_coarser_can_be_read(monkeypatch) -> None:
     monkeypatch.setattr("napari_samhq.inference.windowed._MOST_READ_PX", 600 * 600)
     windowed = over(Counting((40_000, 40_000)), FakePredictor(5000, input_size=512))

@@ -16,7 +16,7 @@ def network(tmp_path_factory):
 def test_what_is_kept_is_what_inference_sees(network):
     images, labels = discs(1)
     examples, items = checked_examples(images, labels, 4)
-    (view,) = see(network, examples, places_of(examples, items, 64, turns=1, seed=0))
+    (view,) = see(network, examples, places_of(examples, items, network.config, turns=1, seed=0))
     embedding = samhq.Predictor(network).embed(images[0])
     image_embedding, early = (tensor.float() for tensor in view.kept)
     assert torch.allclose(image_embedding, embedding.image_embedding, atol=2e-2)
@@ -28,7 +28,9 @@ def test_what_is_kept_is_what_inference_sees(network):
 def test_turned_views_show_the_same_objects_elsewhere(network):
     images, labels = discs(1)
     examples, items = checked_examples(images, labels, 4)
-    views = list(see(network, examples, places_of(examples, items, 64, turns=8, seed=0)))
+    views = list(
+        see(network, examples, places_of(examples, items, network.config, turns=8, seed=0))
+    )
     assert len(views) == 8
     pictures = {view.labels.tobytes() for view in views}
     assert len(pictures) == 8
@@ -47,13 +49,25 @@ def test_large_images_are_seen_through_the_windows_of_inference(network):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 90, labels.shape).astype(np.uint8)
     examples, items = checked_examples(image, labels, 4)
-    places = places_of(examples, items, 64, turns=1, seed=0)
+    places = places_of(examples, items, network.config, turns=1, seed=0)
     assert len(places) == 2
     for place, ids in places.items():
         assert place.window.shape == (64, 64)
         for label in ids:
             assert (labels[place.window.region] == label).sum() == 400
     assert [list(view.objects) for view in see(network, examples, places)] == [[1], [2]]
+
+
+def test_weights_tell_how_much_of_a_window_an_object_may_fill(network, monkeypatch):
+    labels = np.zeros((600, 500), np.int32)
+    labels[20:40, 30:50] = 1  # 20 of 64 pixels are less than 3/8, and more than 3/16
+    labels[22:42, 60:80] = 2
+    examples, items = checked_examples(np.arange(300_000).reshape(600, 500), labels, 1)
+    config = network.config
+    near = places_of(examples, items, config, turns=1, seed=0)
+    monkeypatch.setattr(config, "largest_share", 3 / 16)
+    far = places_of(examples, items, config, turns=1, seed=0)
+    assert [{place.window.scale for place in places} for places in (near, far)] == [{1}, {2}]
 
 
 def test_the_frame_is_padded_and_keeps_shares():

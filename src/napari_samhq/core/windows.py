@@ -7,8 +7,8 @@ it; elsewhere each prompt gets a window, chosen by these rules:
   for objects that would fill most of the window, less for those that would be too small there.
 - The window's corner lies on a grid of half of its side, so that neighbouring prompts share windows
   and what the model saw of them. A prompt is thus at most a quarter of the side off the middle.
-- A mask that reaches the edge of its window is asked for again in a larger one, and a tiny one in
-  one that is closer up.
+- A mask that reaches the edge of its window is asked for again in a larger one, one that fills too
+  much of it from farther away, and a tiny one from closer up.
 - The border of an object that is seen from afar is drawn anew in windows along it.
 
 All functions here are pure: the same image size, model and prompt give the same windows.
@@ -35,7 +35,9 @@ WHOLE_UP_TO = 2
 """Images up to so many times the model's input are looked at as a whole."""
 
 LARGEST_SHARE = 3 / 8
-"""An object may take this share of its window's side; the rest is surroundings."""
+"""An object may take this share of its window's side, where the model's weights do not say
+otherwise; the rest is surroundings.
+"""
 
 SMALLEST_SHARE = 1 / 16
 """An object that takes less of its window's side is looked at from closer up."""
@@ -103,6 +105,8 @@ class Windows:
         Height and width of the image in pixels.
     input_size : int
         Side of the square that the model takes, in model pixels.
+    largest_share : float
+        Of its window's side that an object may take; at least twice the smallest share.
 
     Examples
     --------
@@ -115,6 +119,7 @@ class Windows:
 
     image_shape: tuple[int, int]
     input_size: int
+    largest_share: float = LARGEST_SHARE
 
     @property
     def whole(self) -> Window:
@@ -199,7 +204,7 @@ class Windows:
             A power of two.
         """
         scale = 1.0
-        while extent_px > LARGEST_SHARE * self.input_size * scale:
+        while extent_px > self.largest_share * self.input_size * scale:
             scale *= 2
         while extent_px < SMALLEST_SHARE * self.input_size * scale and scale > CLOSEST_SCALE:
             scale /= 2
@@ -238,8 +243,8 @@ class Windows:
         centre = (window.top + window.bottom - 1) / 2, (window.left + window.right - 1) / 2
         return self.around(centre, window.scale * GROWTH)
 
-    def closer(self, window: Window, prompt: Prompt, found: NDArray[np.float64]) -> Window:
-        """Choose a window that fits what was found, if that is tiny in this one.
+    def fitting(self, window: Window, prompt: Prompt, found: NDArray[np.float64]) -> Window:
+        """Choose a window that fits what was found, if that is tiny in this one or fills it.
 
         Parameters
         ----------
@@ -260,9 +265,10 @@ class Windows:
         corners = _meant(prompt, found)
         low, high = corners.min(axis=0), corners.max(axis=0)
         extent = float((high - low).max()) + 1
-        if extent >= SMALLEST_SHARE * self.input_size * window.scale:
+        share = extent / (self.input_size * window.scale)
+        if SMALLEST_SHARE <= share <= self.largest_share:
             return window
-        scale = min(window.scale, self.scale_for(extent))
+        scale = self.scale_for(extent)
         row, col = (low + high) / 2
         return self.around((float(row), float(col)), scale)
 

@@ -88,10 +88,15 @@ def question(answer: WindowPrediction, prompt: Prompt, window: Window) -> Prompt
     coarse = candidate(answer, answer.best)
     one = Asked(replace(prompt, box=None, mask=None), None, coarse)
     asked = moved(one, window, step_of(window))
-    inside, outside = _deepest(cut(answer, window)), _deepest(~cut(answer, window))
-    points, labels = [inside, outside], [1, 0]
+    points: list[NDArray[np.float64]] = []
+    labels: list[int] = []
     if asked.points is not None and asked.point_labels is not None:
-        points, labels = [*asked.points, *points], [*asked.point_labels, *labels]
+        points, labels = list(asked.points), list(asked.point_labels)
+    for mask, label in ((cut(answer, window), 1), (~cut(answer, window), 0)):
+        deepest = _deepest(mask)
+        if not any(np.array_equal(deepest, point) for point in points):  # often the click itself
+            points.append(deepest)
+            labels.append(label)
     return replace(asked, points=np.array(points), point_labels=np.array(labels))
 
 

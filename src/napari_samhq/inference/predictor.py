@@ -12,6 +12,7 @@ import torch
 from napari_samhq.core.cards import thumbnail
 from napari_samhq.core.images import rgb8_and_limits
 from napari_samhq.core.prompts import Prompt
+from napari_samhq.core.windows import LARGEST_SHARE
 from napari_samhq.errors import ModelError, PromptError
 from napari_samhq.inference._batches import Answers, answer_batches
 from napari_samhq.inference._decoding import Wanted, enlarged
@@ -107,6 +108,11 @@ class Predictor:
     def input_size(self) -> int:
         """Side of the square that the model takes, in model pixels."""
         return self._input_size
+
+    @property
+    def largest_share(self) -> float:
+        """Up to which share of the input's side objects are found best."""
+        return self._network.config.largest_share or LARGEST_SHARE
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from napari_samhq.core.windows import WHOLE_UP_TO, Window, Windows
+from napari_samhq.core.windows import LARGEST_SHARE, WHOLE_UP_TO, Window, Windows
 from napari_samhq.errors import FileError, PromptError, SamHQWarning
 from napari_samhq.inference._frames import (
     Asked,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["WindowPrediction", "WindowedPredictor"]
 
 _MOST_READ_PX = 2**28  # so many pixels are averaged for a window where there is no coarser level
+_WORTH_READING_PX = 2**24  # for a second look at what was found already
 _REMEMBERED = 64  # answers whose logits may come back as prompts
 
 
@@ -56,8 +57,8 @@ class WindowedPredictor:
     A small image, up to twice the model's input, is seen as a whole, and answers are those of the
     predictor itself. On others each prompt is answered in a window, see
     :mod:`napari_samhq.core.windows`: a mask that reaches the edge is asked for again in a larger
-    one, a tiny one from closer up, and the border of an object seen from afar is drawn anew in
-    windows along it.
+    one, one that fills the window from farther away, a tiny one from closer up, and the border of
+    an object seen from afar is drawn anew in windows along it.
 
     Parameters
     ----------
@@ -97,7 +98,8 @@ class WindowedPredictor:
         self.predictor = predictor
         self.source = ImageSource.of(source)
         self.store = EmbeddingStore() if store is None else store
-        self.windows = Windows(self.source.shape, predictor.input_size)
+        share = getattr(predictor, "largest_share", LARGEST_SHARE)  # others need not know
+        self.windows = Windows(self.source.shape, predictor.input_size, share)
         self.border_windows = border_windows
         self._answers: OrderedDict[str, WindowPrediction] = OrderedDict()
 
@@ -305,7 +307,7 @@ class WindowedPredictor:
                 elif reaches_edge and one.may_grow:
                     following = self._larger(window)
                 else:
-                    following = self._closer(one, answer)
+                    following = self._fitting(one, answer)
             yield place, answer, following
 
     def _larger(self, window: Window) -> Window | None:
@@ -318,12 +320,15 @@ class WindowedPredictor:
             return None
         return larger
 
-    def _closer(self, one: Asked, answer: WindowPrediction) -> Window | None:
-        closer = self.windows.closer(answer.window, one.prompt, bounds(answer))
-        if closer == answer.window:
+    def _fitting(self, one: Asked, answer: WindowPrediction) -> Window | None:
+        fitting = self.windows.fitting(answer.window, one.prompt, bounds(answer))
+        if fitting == answer.window:
             return None
-        one.found = answer
-        return closer
+        if fitting.scale <= answer.window.scale:
+            one.found = answer
+        elif not one.may_grow or self._pixels_to_read(fitting) > _WORTH_READING_PX:
+            return None
+        return fitting
 
     def _finished(
         self,

@@ -222,6 +222,10 @@ class SamHQConfig:
         Parts left out have the values of SAM-HQ ViT-B.
     initializer_range : float
         Kept for compatibility with published files; unused.
+    largest_share : float, optional
+        Objects are found best that take no more than this share of the input's side: on large
+        images, windows are chosen by it. A measured trait of the weights; no published file tells
+        it.
 
     Examples
     --------
@@ -237,6 +241,7 @@ class SamHQConfig:
         prompt_encoder_config: SamHQPromptEncoderConfig | dict[str, Any] | None = None,
         mask_decoder_config: SamHQMaskDecoderConfig | dict[str, Any] | None = None,
         initializer_range: float = 0.02,
+        largest_share: float | None = None,
         **_unused: Any,
     ) -> None:
         self.vision_config = _encoder_config(vision_config)
@@ -251,6 +256,7 @@ class SamHQConfig:
             else SamHQMaskDecoderConfig.from_dict(mask_decoder_config or {})
         )
         self.initializer_range = initializer_range
+        self.largest_share = largest_share
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SamHQConfig) and self.to_dict() == other.to_dict()
@@ -267,12 +273,14 @@ class SamHQConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as they stand in ``config.json``."""
+        traits = {} if self.largest_share is None else {"largest_share": self.largest_share}
         return {
             "model_type": self.model_type,
             "vision_config": self.vision_config.to_dict(),
             "prompt_encoder_config": self.prompt_encoder_config.to_dict(),
             "mask_decoder_config": self.mask_decoder_config.to_dict(),
             "initializer_range": self.initializer_range,
+            **traits,
         }
 
     @classmethod

@@ -268,10 +268,10 @@ class _Run:
 
     def _look(self, learned: list[View], held_out: list[View]) -> Iterator[Looked]:
         """Look at everything once; fills the two lists."""
-        size = int(self.base.network.config.vision_config.image_size)
+        config = self.base.network.config
         turns, seed = self.settings.views, self.settings.seed
         places = [
-            places_of(self.examples, items, size, count, seed)
+            places_of(self.examples, items, config, count, seed)
             for items, count in ((self.learned, turns), (self.held_out, 1))
         ]
         total = sum(map(len, places))

@@ -17,7 +17,7 @@ import torch
 from scipy import ndimage
 
 from napari_samhq.core.prompts import Prompt
-from napari_samhq.core.windows import Window, Windows
+from napari_samhq.core.windows import LARGEST_SHARE, Window, Windows
 from napari_samhq.model.image_processor import pixel_values, resized_shape
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_samhq.model import SamHQModel
+    from napari_samhq.model import SamHQConfig, SamHQModel
     from napari_samhq.training.examples import Example, Item
 
 __all__ = ["Place", "View", "frame_labels", "places_of", "see"]
@@ -68,7 +68,7 @@ class View:
 
 
 def places_of(
-    examples: Sequence[Example], items: Sequence[Item], input_size: int, turns: int, seed: int
+    examples: Sequence[Example], items: Sequence[Item], config: SamHQConfig, turns: int, seed: int
 ) -> dict[Place, list[int]]:
     """List where to look so that each object is seen, as inference would show it.
 
@@ -76,8 +76,8 @@ def places_of(
     ----------
     examples : sequence of Example
     items : sequence of Item
-    input_size : int
-        Side of the model's input.
+    config : SamHQConfig
+        Of the model.
     turns : int
         In how many ways each image is shown; as it is among them.
     seed : int
@@ -89,11 +89,13 @@ def places_of(
         With the label ids that are asked for there.
     """
     rng = np.random.default_rng(seed)
+    input_size = int(config.vision_config.image_size)
+    share = config.largest_share or LARGEST_SHARE
     places: dict[Place, list[int]] = defaultdict(list)
     ways: dict[tuple[int, Window], list[int]] = {}
     for item in items:
         height, width = examples[item.example].labels.shape
-        windows = Windows((height, width), input_size)
+        windows = Windows((height, width), input_size, share)
         prompt = Prompt(box=np.array(item.box_rc, dtype=float))
         window = windows.whole if windows.is_small else windows.first(prompt)
         key = (item.example, window)
