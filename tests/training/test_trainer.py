@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -153,7 +154,7 @@ def test_attention_starts_at_the_prompt(place):
 def test_the_command_trains_and_resumes(data_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(micro, "micro_config", tiny_config)
     monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0),))
-    monkeypatch.setattr(micro, "FIRST_PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
+    monkeypatch.setattr(micro, "PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
     arguments = ["--data", str(data_folder), "--out", str(tmp_path)]
     assert micro.main([*arguments, "--steps", "1"]) == 0
     assert micro.main([*arguments, "--steps", "2", "--resume"]) == 0
@@ -184,8 +185,12 @@ def test_a_run_begins_with_exported_weights(data_folder, tmp_path, monkeypatch):
     model = tiny_model()
     micro.export(model, tmp_path / "weights")
     monkeypatch.setattr(micro, "micro_config", tiny_config)
-    monkeypatch.setattr(micro, "WINDOW_WEIGHTS", (("discs", 1.0),))
-    monkeypatch.setattr(micro, "WINDOW_PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),), dense=0.0),))
+    monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0),))
+    monkeypatch.setattr(
+        micro,
+        "FURTHER_PHASES",
+        (Phase(1.0, (BatchPlan(1, 64, 2),), dense=0.0, fixed_statistics=True),),
+    )
     arguments = ["--data", str(data_folder), "--out", str(tmp_path / "out"), "--steps", "1"]
     assert micro.main([*arguments, "--begin-with", str(tmp_path / "weights")]) == 0
     after = SamHQModel.from_pretrained(tmp_path / "out" / "weights").state_dict()
@@ -206,16 +211,14 @@ def test_an_empty_folder_is_no_start(data_folder, tmp_path, monkeypatch):
 def test_a_source_is_left_out_and_measured(data_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(micro, "micro_config", tiny_config)
     monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0), ("stack", 1.0)))
-    monkeypatch.setattr(micro, "FIRST_PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
-    monkeypatch.setattr(micro, "FURTHER_PHASES", micro.FIRST_PHASES)
-    monkeypatch.setattr(micro, "WINDOW_PHASES", micro.FIRST_PHASES)
-    monkeypatch.setattr(micro, "WINDOW_WEIGHTS", micro.SOURCE_WEIGHTS)
+    monkeypatch.setattr(micro, "PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
+    monkeypatch.setattr(micro, "FURTHER_PHASES", micro.PHASES)
     arguments = ["--data", str(data_folder), "--steps", "1"]
     first = [*arguments, "--out", str(tmp_path), "--leave-out", "stack"]
     assert micro.main(first) == 0
     assert read_state(tmp_path / "state.pt")["sources"] == ["discs"]
     assert "| stack | " in capsys.readouterr().out
-    assert "| stack | " in (tmp_path / "stack.md").read_text()
+    assert "| stack | " in (tmp_path / "left-out.md").read_text()
     # A further run may leave out the same source, but not one that the first has seen.
     further = ["--out", str(tmp_path / "b"), "--begin-with", str(tmp_path / "state.pt")]
     assert micro.main([*arguments, *further, "--leave-out", "stack"]) == 0
@@ -226,13 +229,37 @@ def test_a_source_is_left_out_and_measured(data_folder, tmp_path, monkeypatch, c
     for start, source in (("state.pt", "discs"), ("weights", "discs"), ("others", "stack")):
         with pytest.raises(CheckpointError, match=f"may have learned from {source}"):
             micro.micro_trainer(
-                data_folder, tmp_path, Budget(steps=1), start=tmp_path / start, left_out=source
+                data_folder, tmp_path, Budget(steps=1), start=tmp_path / start, left_out=[source]
             )
 
 
-def test_only_a_source_that_is_there_can_be_left_out(data_folder, tmp_path):
-    with pytest.raises(FileError, match="'disks' cannot be left out.* discs, stack"):
-        micro.micro_trainer(data_folder, tmp_path, Budget(steps=1), left_out="disks")
+@pytest.mark.parametrize(
+    ("sources", "named"),
+    [(["disks"], "'disks'"), (["disks", "stack"], "'disks'"), (["stack", "discs"], "'discs', 's")],
+)
+def test_only_sources_that_are_there_can_be_left_out_and_not_all(
+    data_folder, tmp_path, sources, named
+):
+    with pytest.raises(FileError, match=f"{named}.* cannot be left out.* discs, stack; name"):
+        micro.micro_trainer(data_folder, tmp_path, Budget(steps=1), left_out=sources)
+
+
+@pytest.mark.filterwarnings("ignore:.*dropped. repeated")
+def test_a_run_that_saw_a_source_cannot_go_on_without_it(data_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(micro, "micro_config", tiny_config)
+    monkeypatch.setattr(micro, "SOURCE_WEIGHTS", (("discs", 1.0), ("stack", 1.0)))
+    monkeypatch.setattr(micro, "PHASES", (Phase(1.0, (BatchPlan(1, 64, 2),)),))
+    arguments = ["--data", str(data_folder), "--out", str(tmp_path), "--steps", "1"]
+    assert micro.main(arguments) == 0
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(CheckpointError, match="may have learned from stack"):
+        micro.main([*arguments, "--resume", "--leave-out", "stack"])
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
+def test_several_sources_can_be_left_out():
+    records = [SimpleNamespace(source=name) for name in ("a", "b", "c", "a")]
+    assert [record.source for record in micro._without(records, ["a", "c"])] == ["b"]
 
 
 def test_standing_still_is_no_work(data_folder, tmp_path, monkeypatch):

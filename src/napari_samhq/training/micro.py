@@ -2,8 +2,8 @@
 
 ``python -m napari_samhq.training.micro --data DIR --out DIR [--minutes N] [--resume]``
 
-With ``--leave-out SOURCE`` no image of a source is learned from, and when training is over it is
-measured on that source: what users get on a kind of images that the model never saw.
+With ``--leave-out SOURCE ...`` no image of these sources is learned from, and when training is over
+it is measured on them: what users get on kinds of images that the model never saw.
 
 On a computer whose cores do other work as well, two processes of one thread lose less time waiting
 for each other than two threads of one: ``torchrun --nproc-per-node 2 -m ...`` instead.
@@ -43,11 +43,11 @@ from napari_samhq.training.states import read_state
 from napari_samhq.training.trainer import Saved, StepDone, Trainer, ranks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 __all__ = [
-    "FIRST_PHASES",
     "FURTHER_PHASES",
+    "PHASES",
     "SOURCE_WEIGHTS",
     "export",
     "main",
@@ -57,22 +57,10 @@ __all__ = [
 
 _WEIGHTS = "model.safetensors"
 _SOURCES = "sources"
+_LEFT_OUT = "left-out.md"
 _log = logging.getLogger(__name__)
 
 SOURCE_WEIGHTS = (
-    ("bbbc039", 0.12),
-    ("dsb2018", 0.28),
-    ("pfc_pn", 0.08),
-    ("sstem_mito", 0.12),
-    ("sstem_neurites", 0.14),
-    ("wsu_chloroplast", 0.12),
-    ("synthetic", 0.14),
-)
-"""Share of each source in training; within a source, each look weighs by the root of its number of
-images.
-"""
-
-WINDOW_WEIGHTS = (
     ("bbbc039", 0.10),
     ("dsb2018", 0.22),
     ("pfc_pn", 0.10),
@@ -81,52 +69,40 @@ WINDOW_WEIGHTS = (
     ("wsu_chloroplast", 0.12),
     ("synthetic", 0.20),
 )
-"""Shares in a run from exported weights: more of what was weakest, and of kinds that are in no
-source.
+"""Share of each source in training; within a source, each look weighs by the root of its number of
+images.
 """
 
+DENSE = BatchPlan(8, 128, 8, looks=0.5)
 SMALL = BatchPlan(8, 128, 4, looks=0.5)
-MIDDLE = BatchPlan(2, 256, 6, looks=0.5)
-WHOLE = BatchPlan(1, 512, 6, looks=0.5)
-FIRST_PHASES = (
-    Phase(0.28, (BatchPlan(8, 128, 8, looks=0.5),), prompts=False, dense=1.0),
-    Phase(0.62, (SMALL,), rounds=2, dense=0.5),
-    Phase(0.80, (SMALL, MIDDLE), rounds=2, dense=0.3),
-    Phase(1.00, (SMALL, MIDDLE, WHOLE), rounds=2, dense=0.3),
-)
-"""A run from nothing: dense targets first, then prompts on growing crops; at last crops nearly as
-large as the frame.
-"""
-FURTHER_MIDDLE = BatchPlan(4, 256, 4, looks=0.5)
-FURTHER_WHOLE = BatchPlan(2, 512, 4, looks=0.5)
-TRUE_LOOKS = tuple(replace(plan, looks=0.25) for plan in (SMALL, FURTHER_MIDDLE))
-FURTHER_PHASES = (
-    Phase(0.25, (SMALL,), rounds=2, dense=0.3),
-    Phase(0.58, (SMALL, SMALL, FURTHER_MIDDLE), rounds=2, dense=0.3),
-    Phase(
-        0.94,
-        (SMALL, FURTHER_MIDDLE, SMALL, FURTHER_WHOLE, FURTHER_MIDDLE),
-        rounds=2,
-        dense=0.2,
-    ),
-    Phase(1.00, TRUE_LOOKS, rounds=3, dense=0.1),
-)
-"""A run from the weights of another: prompts from the first step; at last pictures mostly as they
-are, and one more correction.
-"""
-FURTHER_RATE = 1.5e-3
-FURTHER_EMA = 0.995
 NEAR = BatchPlan(4, 256, 4, looks=0.6, windows=0.6)
 NEAR_FRAME = BatchPlan(2, 512, 4, looks=0.6, windows=0.65)
-LAST_NEAR = (replace(NEAR, looks=0.35), replace(NEAR_FRAME, looks=0.35))
-WINDOW_PHASES = (
-    Phase(0.88, (NEAR, SMALL, NEAR, NEAR_FRAME, NEAR), rounds=2, dense=0.0),
-    Phase(1.00, (LAST_NEAR[0], LAST_NEAR[0], LAST_NEAR[1]), rounds=3, dense=0.0),
+LAST_NEAR = (replace(NEAR, looks=0.35), replace(NEAR, looks=0.35), replace(NEAR_FRAME, looks=0.35))
+PHASES: tuple[Phase, ...] = (
+    Phase(0.20, (DENSE,), prompts=False, dense=1.0),
+    Phase(0.48, (SMALL,), rounds=2, dense=0.5),
+    Phase(0.70, (SMALL, SMALL, NEAR), rounds=2, dense=0.3),
+    Phase(
+        0.92,
+        (NEAR, SMALL, NEAR, NEAR_FRAME, NEAR),
+        rounds=2,
+        dense=0.1,
+        fixed_statistics=True,
+    ),
+    Phase(1.00, LAST_NEAR, rounds=3, dense=0.0, fixed_statistics=True),
 )
-"""A run from exported weights, which have no dense heads: mostly large objects with all that
-surrounds them, as windows show them.
+"""A run from nothing: dense targets first, then prompts on growing crops; at last mostly large
+objects with all that surrounds them, as windows show them, and one more correction.
 """
-WINDOW_RATE = 6e-4
+RATE = 2e-3
+FURTHER_PHASES: tuple[Phase, ...] = (
+    replace(PHASES[3], until=0.88, dense=0.0),
+    replace(PHASES[4], until=1.00),
+)
+"""A run from the weights of another, which may have no dense heads: the end of a run from nothing,
+prolonged.
+"""
+FURTHER_RATE = 6e-4
 
 
 def micro_config() -> SamHQConfig:
@@ -147,6 +123,7 @@ def micro_config() -> SamHQConfig:
             vit_dim=vision.early_channels,
             join_hq=True,
         ),
+        largest_share=3 / 16,
     )
 
 
@@ -157,7 +134,7 @@ def micro_trainer(
     *,
     seed: int = 0,
     start: Path | None = None,
-    left_out: str | None = None,
+    left_out: Collection[str] = (),
 ) -> Trainer:
     """Return a trainer of ``micro`` on the training part of a data folder, at step 0.
 
@@ -168,15 +145,15 @@ def micro_trainer(
     seed : int
     start : Path, optional
         What to begin with: the state of an earlier run, or a folder of exported weights.
-    left_out : str, optional
-        A source of which nothing is learned.
+    left_out : collection of str
+        Sources of which nothing is learned.
 
     Raises
     ------
     FileError
-        The folder has no such source, or nothing but it.
+        The folder has no such source, or nothing but these.
     CheckpointError
-        The start cannot be used, or has seen the source that is left out.
+        The start cannot be used, or has seen a source that is left out.
     """
     train, validation = split_by_group(read_manifest(data))
     _log.info(
@@ -190,40 +167,34 @@ def micro_trainer(
         torch.manual_seed(seed)
         model = SamHQModel(micro_config())
     aligned_start(model, seed)
-    exported = start is not None and start.is_dir()
-    state = None if start is None else _state_to_begin_with(start, left_out)
     rank, peers = ranks()
     # Every process of a run draws other pictures, and its share of each batch.
-    weights, drawn = (WINDOW_WEIGHTS, 500) if exported else (SOURCE_WEIGHTS, 300)
-    pool = Pool(tuple(train), weights, synthetic=drawn, seed=seed + 1000 * rank)
-    if state is None:
-        return Trainer(model, pool, TrainerConfig(budget, FIRST_PHASES, seed=seed), out)
+    pool = Pool(tuple(train), SOURCE_WEIGHTS, synthetic=500, seed=seed + 1000 * rank)
+    phases, rate = (PHASES, RATE) if start is None else (FURTHER_PHASES, FURTHER_RATE)
     phases = tuple(
         replace(p, plans=tuple(replace(q, crops=max(1, q.crops // peers)) for q in p.plans))
-        for p in (WINDOW_PHASES if exported else FURTHER_PHASES)
+        for p in phases
     )
-    config = TrainerConfig(budget, phases, seed=seed, learning_rate=FURTHER_RATE, ema=FURTHER_EMA)
-    if exported:
-        config = replace(config, learning_rate=WINDOW_RATE, fixed_statistics=True)
+    config = TrainerConfig(budget, phases, seed=seed, learning_rate=rate, ema=0.995)
     trainer = Trainer(model, pool, config, out)
-    trainer.start_from(state)
+    if start is not None:
+        trainer.start_from(_state_to_begin_with(start, left_out))
     return trainer
 
 
-def _without(records: list[Record], source: str | None) -> list[Record]:
-    """Return the records of all sources but one."""
-    if source is None:
-        return records
-    rest = [record for record in records if record.source != source]
-    if not rest or len(rest) == len(records):
-        names = ", ".join(sorted({record.source for record in records}))
-        msg = f"{source!r} cannot be left out: the data folder has the sources {names}; name one of"
-        msg += " several"
+def _without(records: list[Record], left_out: Collection[str]) -> list[Record]:
+    """Return the records of all sources but those."""
+    names = {record.source for record in records}
+    wrong = sorted(set(left_out) - names)
+    if wrong or names <= set(left_out):
+        what = ", ".join(repr(name) for name in wrong or sorted(names))
+        msg = f"{what} cannot be left out: the data folder has the sources "
+        msg += f"{', '.join(sorted(names))}; name some of several"
         raise FileError(msg)
-    return rest
+    return [record for record in records if record.source not in left_out]
 
 
-def _state_to_begin_with(start: Path, left_out: str | None) -> dict[str, Any]:
+def _state_to_begin_with(start: Path, left_out: Collection[str]) -> dict[str, Any]:
     """Read an earlier run's state, or exported weights; neither may have seen what is left out."""
     if start.is_dir():
         state: dict[str, Any] = {"ema": SamHQModel.from_pretrained(start).state_dict()}
@@ -233,13 +204,19 @@ def _state_to_begin_with(start: Path, left_out: str | None) -> dict[str, Any]:
             state["sources"] = json.loads(told)
     else:
         state = read_state(start)
-    if left_out is not None and left_out in state.get("sources", [left_out]):
+    _check_unseen(state, start, left_out)
+    return state
+
+
+def _check_unseen(state: dict[str, Any], path: Path, left_out: Collection[str]) -> None:
+    """Complain about a state that has learned, or may have, from what is left out now."""
+    seen = sorted(set(left_out) & set(state.get("sources", left_out)))
+    if seen:
         msg = (
-            f"{start} may have learned from {left_out}, which is to be left out; begin with the "
-            "state of a run that left it out too, or with nothing"
+            f"{path} may have learned from {', '.join(seen)}, which is to be left out; begin with "
+            "a run that left it out too, or with nothing"
         )
         raise CheckpointError(msg)
-    return state
 
 
 def log_events(events: Iterable[StepDone | Saved], path: Path, every: int = 20) -> None:
@@ -285,8 +262,8 @@ def export(model: SamHQModel, folder: Path, sources: Iterable[str] = ()) -> None
     write_tensors(folder / _WEIGHTS, tensors, metadata=metadata)
 
 
-def measure_left_out(weights: Path, data: Path, source: str, images: int = 3) -> str:
-    """Measure weights on the validation images of a source as the model card does; returns the
+def measure_left_out(weights: Path, data: Path, sources: Collection[str], images: int = 3) -> str:
+    """Measure weights on the validation images of sources as the model card does; returns the
     table.
     """
     from napari_samhq.inference.predictor import Predictor
@@ -295,7 +272,7 @@ def measure_left_out(weights: Path, data: Path, source: str, images: int = 3) ->
     _, validation = split_by_group(read_manifest(data))
     results = evaluate.evaluate_records(
         Predictor(SamHQModel.from_pretrained(weights)),
-        evaluate.chosen_records(validation, images, [source]),
+        evaluate.chosen_records(validation, images, sorted(sources)),
         most=10,
         windows=2,
     )
@@ -329,9 +306,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--leave-out",
+        nargs="+",
         metavar="SOURCE",
-        default=None,
-        help="learn nothing from this source, and be measured on it",
+        default=(),
+        help="learn nothing from these sources, and be measured on them",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
     options = parser.parse_args(arguments)
@@ -349,7 +327,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         left_out=options.leave_out,
     )
     if options.resume:
-        trainer.restore(read_state(trainer.path))
+        state = read_state(trainer.path)
+        _check_unseen(state, trainer.path, options.leave_out)
+        trainer.restore(state)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: trainer.stop())
     if trainer.rank:
@@ -363,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _log.info("weights written to %s", options.out / "weights")
     if options.leave_out:
         found = measure_left_out(options.out / "weights", options.data, options.leave_out)
-        (options.out / f"{options.leave_out}.md").write_text(found + "\n", encoding="utf-8")
+        (options.out / _LEFT_OUT).write_text(found + "\n", encoding="utf-8")
         sys.stdout.write(found + "\n")
     return 0
 

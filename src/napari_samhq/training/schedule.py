@@ -35,6 +35,8 @@ class Phase:
     """A stretch of training up to a share of the budget; batches of its plans take turns.
 
     ``prompts`` False trains dense targets only; ``dense`` is the weight of the dense losses.
+    ``fixed_statistics`` normalises by the running statistics, as inference does, instead of those
+    of each batch: batches of a few crops have others, and what is learned with them fits less.
     """
 
     until: float
@@ -42,15 +44,12 @@ class Phase:
     prompts: bool = True
     rounds: int = 2
     dense: float = 0.3
+    fixed_statistics: bool = False
 
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """All that a run depends on besides model and data.
-
-    ``fixed_statistics`` normalises by the running statistics, as inference does, instead of those
-    of each batch: batches of a few crops have others, and what is learned with them fits less.
-    """
+    """All that a run depends on besides model and data."""
 
     budget: Budget
     phases: tuple[Phase, ...]
@@ -65,5 +64,4 @@ class TrainerConfig:
     save_seconds: float = 180.0
     prefetch: bool = True
     mixed: bool | None = None
-    fixed_statistics: bool = False
     extra: dict[str, Any] = field(default_factory=dict)

@@ -164,7 +164,7 @@ class Trainer:
             group["lr"] = rate
         self.model.train()
         self.heads.train()
-        for part in self.model.modules() if self.config.fixed_statistics else ():
+        for part in self.model.modules() if phase.fixed_statistics else ():
             if isinstance(part, torch.nn.BatchNorm2d):
                 part.eval()
         generator = torch.Generator(self.device).manual_seed(
