@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 
 from napari_samhq.core.doubt import Doubt
+from napari_samhq.core.drafts import Choice, Draft, Drafts, Step
 from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.journal import (
-    Choice,
     ChoiceChanged,
     Classified,
     Commit,
     Committed,
     Deleted,
-    Draft,
-    Drafts,
     Journal,
     LabelsEdit,
     ObjectRecord,
@@ -25,7 +23,6 @@ from napari_samhq.core.journal import (
     PromptsChanged,
     Rejected,
     Reopened,
-    Step,
 )
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.planes import Plane

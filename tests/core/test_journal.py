@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from napari_samhq.core.drafts import Draft, Drafts
 from napari_samhq.core.drawn import Drawn, DrawnPoint
-from napari_samhq.core.journal import Draft, Drafts, Journal, Rejected
+from napari_samhq.core.journal import Journal, Rejected
 from napari_samhq.core.planes import Plane
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_samhq.core.drafts import Choice, Draft, Drafts, Step
 from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
-from napari_samhq.core.journal import Choice, Draft, Drafts, Step
 from napari_samhq.core.sharing import Mark, shared_out
 
 BOX = DrawnShape("rectangle", ((0, 0), (0, 9), (9, 9), (9, 0)))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_samhq.core.drafts import Draft, Drafts
 from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.identity import ImageIdentity
-from napari_samhq.core.journal import Draft, Drafts
 from napari_samhq.core.planes import Plane
 from napari_samhq.core.sparse_labels import SparseLabels
 from napari_samhq.errors import FileError, PromptError, SamHQWarning

@@ -10,8 +10,8 @@ from napari.components import ViewerModel
 
 from napari_samhq.errors import Cancelled, LayerError, PromptError, SamHQWarning
 from napari_samhq.session import State
-from napari_samhq.session.asking import Shown
 from napari_samhq.session.engine import Question, Request
+from napari_samhq.session.shown import Shown
 
 BOXES = [[2, 2, 10, 12], [2, 20, 10, 30], [30, 40, 40, 60]]
 
@@ -226,8 +226,8 @@ def test_very_many_boxes_take_memory_by_their_size_not_by_the_image(
     viewer.add_image(np.zeros((400, 330), dtype=np.uint8))
     session = annotate(viewer)
     making, plane = session.desk.making, session.desk.plane()
+    from napari_samhq.core.drafts import Draft
     from napari_samhq.core.drawn import Drawn
-    from napari_samhq.core.journal import Draft
 
     drafts = [
         Draft(i, Drawn(shapes=(session._rectangle(plane, box, False),)))

@@ -12,8 +12,8 @@ import pytest
 from napari.components import ViewerModel
 
 from fakes import FakePredictor
+from napari_samhq.core.drafts import Draft
 from napari_samhq.core.drawn import Drawn, DrawnShape
-from napari_samhq.core.journal import Draft
 from napari_samhq.core.planes import Plane
 from napari_samhq.errors import DeviceLostError, DownloadError, OutOfMemoryError
 from napari_samhq.session import Session, State, annotate

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from napari.layers import Image, Labels
 
+from napari_samhq.core.drafts import Step
 from napari_samhq.core.drawn import Drawn
-from napari_samhq.core.journal import ObjectRecord, Step
+from napari_samhq.core.journal import ObjectRecord
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.planes import Plane
 from napari_samhq.errors import LayerError

@@ -14,7 +14,7 @@ from qtpy.QtCore import QLocale, Qt
 from qtpy.QtGui import QFont
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider
 
-from napari_samhq.core.journal import Drafts
+from napari_samhq.core.drafts import Drafts
 
 _CONTROLS = (QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit, QSlider)
 

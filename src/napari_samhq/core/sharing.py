@@ -10,7 +10,7 @@ from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from napari_samhq.core.journal import Draft, Drafts, Step
+    from napari_samhq.core.drafts import Draft, Drafts, Step
 
 __all__ = ["Mark", "shared_out"]
 
@@ -66,7 +66,7 @@ def shared_out(
 
     Examples
     --------
-    >>> from napari_samhq.core.journal import Draft, Drafts
+    >>> from napari_samhq.core.drafts import Draft, Drafts
     >>> box = DrawnShape("rectangle", ((0, 0), (0, 9), (9, 9), (9, 0)))
     >>> marks = [Mark(DrawnPoint(4, 4)), Mark(box), Mark(box), Mark(DrawnPoint(5, 5))]
     >>> drafts = shared_out(Drafts(), marks, lambda drafts: Draft(len(drafts.drafts) + 1))

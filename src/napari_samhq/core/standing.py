@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.journal import Classified, Committed, Deleted, Drafts
+from napari_samhq.core.drafts import Drafts
+from napari_samhq.core.journal import Classified, Committed, Deleted
 
 if TYPE_CHECKING:
     from napari_samhq.core.journal import Event, ObjectRecord
@@ -29,7 +30,8 @@ class Standing:
 
     Examples
     --------
-    >>> from napari_samhq.core.journal import Draft, PromptsChanged
+    >>> from napari_samhq.core.drafts import Draft
+    >>> from napari_samhq.core.journal import PromptsChanged
     >>> from napari_samhq.core.planes import Plane
     >>> event = PromptsChanged(Plane((0, 1)), Drafts(), Drafts().put(Draft(1)))
     >>> standing = Standing()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samhq.core.journal import Output
+    from napari_samhq.core.drafts import Output
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.settings import AutomaticSettings
     from napari_samhq.inference.source import ImageSource

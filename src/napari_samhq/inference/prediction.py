@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_samhq.core.doubt import Doubt
-    from napari_samhq.core.journal import Output
+    from napari_samhq.core.drafts import Output
     from napari_samhq.core.prompts import Prompt
 
     from .embedding import ImageEmbedding

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_samhq.checkpoints import LoadedModel
-    from napari_samhq.core.journal import Output
+    from napari_samhq.core.drafts import Output
 
 __all__ = ["ImageEmbedding", "Prediction", "Predictor", "SupportsPrediction"]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samhq.core.journal import Output
+    from napari_samhq.core.drafts import Output
     from napari_samhq.core.prompts import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.prediction import SupportsPrediction

@@ -6,20 +6,16 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.core.doubt import Doubt
+from napari_samhq.core.drafts import Choice, Draft, Drafts, Output, Step
 from napari_samhq.core.drawn import CLOSED_SHAPES, Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.journal import (
-    Choice,
     Classified,
     Commit,
     Committed,
     Deleted,
-    Draft,
-    Drafts,
     Event,
     ObjectRecord,
-    Output,
     Painted,
-    Step,
 )
 from napari_samhq.core.standing import Standing
 from napari_samhq.io.fields import Fields

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.drafts import Choice, Draft, Drafts
 from napari_samhq.core.journal import (
-    Choice,
     ChoiceChanged,
     Classified,
     Commit,
     Committed,
     Deleted,
-    Draft,
-    Drafts,
     Event,
     Painted,
     PromptsChanged,
@@ -35,8 +33,9 @@ from napari_samhq.core.standing import Standing
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_samhq.core.drafts import Step
     from napari_samhq.core.drawn import Drawn
-    from napari_samhq.core.journal import LabelsEdit, ObjectRecord, Step
+    from napari_samhq.core.journal import LabelsEdit, ObjectRecord
     from napari_samhq.core.masks import CroppedMask
     from napari_samhq.core.planes import Plane
 

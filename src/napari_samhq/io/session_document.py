@@ -31,7 +31,8 @@ from napari_samhq.io.pixel_reader import PixelReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_samhq.core.journal import Drafts, Event, LabelsEdit, ObjectRecord
+    from napari_samhq.core.drafts import Drafts
+    from napari_samhq.core.journal import Event, LabelsEdit, ObjectRecord
     from napari_samhq.core.planes import Plane
 
 __all__ = [

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Points, Shapes
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_samhq.core.journal import Draft, Drafts
+    from napari_samhq.core.drafts import Draft, Drafts
     from napari_samhq.core.planes import Plane
     from napari_samhq.session.positions import Place
 

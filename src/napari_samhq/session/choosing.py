@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from psygnal import SignalInstance
 
-    from napari_samhq.core.journal import Choice, Output
+    from napari_samhq.core.drafts import Choice, Output
     from napari_samhq.core.planes import Plane
     from napari_samhq.inference.prediction import Prediction
     from napari_samhq.settings import CommitRules

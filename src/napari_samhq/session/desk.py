@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_samhq.core.journal import Drafts, PromptsChanged
+from napari_samhq.core.journal import PromptsChanged
 from napari_samhq.errors import LayerError, SamHQError
 from napari_samhq.session.binding import PromptLayers, new_points, new_shapes
 from napari_samhq.session.ledger import Ledger
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
-    from napari_samhq.core.journal import Draft, Event
+    from napari_samhq.core.drafts import Draft, Drafts
+    from napari_samhq.core.journal import Event
     from napari_samhq.core.planes import Plane
     from napari_samhq.session.engine import Engine
     from napari_samhq.session.runner import Runner

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from napari_samhq.core.census import Census
+from napari_samhq.core.drafts import Draft, Drafts
 from napari_samhq.core.drawn import CLOSED_SHAPES, Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.edits import pixels_with
 from napari_samhq.core.geometry import box_around
-from napari_samhq.core.journal import Draft, Drafts, PromptsChanged
+from napari_samhq.core.journal import PromptsChanged
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.prompts import Prompt, clean_box
 from napari_samhq.errors import LayerError, PromptError, SamHQWarning

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from napari_samhq.core.bars import reporting
+from napari_samhq.core.drafts import Draft
 from napari_samhq.core.drawn import Drawn
 from napari_samhq.core.edits import check_value, read_region
-from napari_samhq.core.journal import Committed, Draft
+from napari_samhq.core.journal import Committed
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import Cancelled, ImageError, ModelError, SamHQError
-from napari_samhq.session.asking import Shown
 from napari_samhq.session.plane import visible_region
 from napari_samhq.session.runner import Progress, amounts
+from napari_samhq.session.shown import Shown
 from napari_samhq.session.status import State, sentence
 
 if TYPE_CHECKING:

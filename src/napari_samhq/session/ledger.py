@@ -9,6 +9,7 @@ from psygnal import Signal
 
 from napari_samhq.core.cleaning import clean_mask
 from napari_samhq.core.doubt import Doubt
+from napari_samhq.core.drafts import Draft, Drafts
 from napari_samhq.core.edits import reverse, same_edits
 from napari_samhq.core.journal import (
     ChoiceChanged,
@@ -16,8 +17,6 @@ from napari_samhq.core.journal import (
     Commit,
     Committed,
     Deleted,
-    Draft,
-    Drafts,
     Event,
     Journal,
     ObjectRecord,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_samhq.core.journal import LabelsEdit
-    from napari_samhq.session.asking import Shown
+    from napari_samhq.session.shown import Shown
 
 __all__ = ["Ledger"]
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.journal import Choice, Draft, Drafts
+from napari_samhq.core.drafts import Choice, Draft, Drafts
 from napari_samhq.core.masks import bounds_of
 from napari_samhq.core.sharing import shared_out
 from napari_samhq.errors import LayerError, PromptError, SamHQError
-from napari_samhq.session.asking import Answers, Asker, wish_of
+from napari_samhq.session.asking import Asker
 from napari_samhq.session.engine import Question
 from napari_samhq.session.plane import current_plane, visible_region
 from napari_samhq.session.preview import Outline
+from napari_samhq.session.shown import Answers, wish_of
 from napari_samhq.session.targets import within
 from napari_samhq.session.views import view_plane
 
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from napari_samhq.core.journal import Step
+    from napari_samhq.core.drafts import Step
     from napari_samhq.core.planes import Plane
     from napari_samhq.inference.prediction import Prediction
-    from napari_samhq.session.asking import Difference, Shown
+    from napari_samhq.session.asking import Difference
     from napari_samhq.session.binding import PromptLayers
     from napari_samhq.session.engine import Engine
     from napari_samhq.session.preview import Preview
     from napari_samhq.session.runner import Runner
+    from napari_samhq.session.shown import Shown
     from napari_samhq.session.views import Channels, PlaneView
 
 __all__ = ["Making"]

@@ -12,9 +12,10 @@ import numpy as np
 from napari_samhq.core.bars import reporting
 from napari_samhq.core.census import Census
 from napari_samhq.core.cleaning import clean_mask
+from napari_samhq.core.drafts import Choice, Draft
 from napari_samhq.core.edits import edit_to_clear, edit_to_place, pixels_with
 from napari_samhq.core.identity import content_digest
-from napari_samhq.core.journal import Choice, Committed, Deleted, Draft, LabelsEdit, Painted
+from napari_samhq.core.journal import Committed, Deleted, LabelsEdit, Painted
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.standing import Standing
 from napari_samhq.errors import ImageError, LayerError, PromptError, SamHQWarning

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.drafts import Choice
 from napari_samhq.core.identity import ImageIdentity, content_digest
-from napari_samhq.core.journal import Choice, Journal
+from napari_samhq.core.journal import Journal
 from napari_samhq.core.sparse_labels import SparseLabels, base_of, edits_of, rebuild_labels
 from napari_samhq.errors import FileError, SamHQError, SamHQWarning, SettingsError
 from napari_samhq.io.session_document import SavedLabels, SavedSession

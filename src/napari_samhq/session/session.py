@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_samhq.core.drafts import Drafts
 from napari_samhq.core.drawn import Drawn
-from napari_samhq.core.journal import Drafts, Rejected
+from napari_samhq.core.journal import Rejected
 from napari_samhq.errors import LayerError, PromptError
 from napari_samhq.session.autosave import Autosave
 from napari_samhq.session.card import session_card
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
-    from napari_samhq.core.journal import Draft
+    from napari_samhq.core.drafts import Draft
     from napari_samhq.core.planes import Plane
     from napari_samhq.io.session_document import SavedSession
     from napari_samhq.session.engine import Engine

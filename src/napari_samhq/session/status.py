@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from napari_samhq.core.drafts import Choice
 from napari_samhq.core.drawn import Drawn
-from napari_samhq.core.journal import Choice
 from napari_samhq.errors import (
     Cancelled,
     DeviceLostError,

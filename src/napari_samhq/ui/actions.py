@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
-    from napari_samhq.core.journal import Output
+    from napari_samhq.core.drafts import Output
     from napari_samhq.core.planes import Plane
     from napari_samhq.inference.settings import AutomaticSettings
     from napari_samhq.session import Session
