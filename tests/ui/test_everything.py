@@ -37,6 +37,9 @@ def test_settings_and_region_are_used(open_dock, cells):
     assert panel.form.controls["smallest_px"].value() == 30  # as in the preset
     panel.form.controls["smallest_px"].setValue(70)
     assert (panel.settings.spacing_px, panel.settings.smallest_px) == (12, 70)
+    assert not panel.settings.by_box
+    panel.form.controls["by_box"].click()
+    assert panel.settings.by_box
     panel.regions.setCurrentIndex(panel.regions.findData("visible"))
     user.viewer.scene.camera.zoom *= 4
     user.viewer.scene.camera.center = (0, 60, 80)

@@ -18,7 +18,7 @@ _ABOUT = {
 }
 
 
-_FILTERS = ("smallest_px", "min_score")  # none of which needs another look
+_SHOWN = ("smallest_px", "min_score", "by_box")
 
 
 class EverythingPanel(QWidget):
@@ -34,7 +34,7 @@ class EverythingPanel(QWidget):
         self.regions = Combo("Where to look", "The whole plane, or what is on the screen now.")
         self.regions.addItem("whole plane", None)
         self.regions.addItem("what is on the screen", "visible")
-        self.form = Form(AutomaticSettings, _FILTERS)
+        self.form = Form(AutomaticSettings, _SHOWN)
         self.segment = action_button(
             "Segment",
             "Find all objects and write them into the labels. Objects that are there stay as "
@@ -61,12 +61,14 @@ class EverythingPanel(QWidget):
     @property
     def settings(self) -> AutomaticSettings:
         """What to look for, as it is chosen now."""
-        smallest, score = (self.form.controls[name].value() for name in _FILTERS)
+        controls = self.form.controls
+        smallest = controls["smallest_px"].value()
         most = AutomaticSettings.preset(self.presets.currentData()).largest_px
         return AutomaticSettings.preset(
             self.presets.currentData(),
             smallest_px=smallest,
-            min_score=score,
+            min_score=controls["min_score"].value(),
+            by_box=controls["by_box"].isChecked(),
             largest_px=max(most, smallest) if most else 0,
         )
 
