@@ -165,3 +165,11 @@ def test_choosing_objects_takes_all_before_any_twice():
     ids, _ = choose_objects(np.random.default_rng(0), labels, 8)
     assert sorted(ids) == [3, 3, 7, 7]
     assert len(choose_objects(np.random.default_rng(0), labels * 0, 8)[0]) == 0
+
+
+def test_values_past_the_range_by_a_rounding_stay_numbers():
+    image = np.full((8, 8, 1), np.float32(1) + np.float32(1e-6))
+    valid = np.ones((8, 8), bool)
+    with np.errstate(invalid="raise"):
+        for seed in range(60):
+            assert random_look(np.random.default_rng(seed), image, valid).dtype == np.uint8

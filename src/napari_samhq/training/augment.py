@@ -145,6 +145,7 @@ def random_look(
     -------
     (c, c, 3) uint8
     """
+    image = np.clip(image, 0, 1)  # interpolation goes past it by a rounding, and powers then fail
     if rng.random() < strength:
         image = _optics(rng, _tone(rng, image))
         image = np.clip(image, 0, 1)
