@@ -147,6 +147,16 @@ def test_damaged_bytes_are_read_or_refused(tmp_path: Path, kind: str, data) -> N
     _read_or_refuse(reader.get(kind, read_layer_data), path)
 
 
+def test_an_archive_is_no_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", LABELS)
+    archive = (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    cut = tmp_path / "cut.npy"
+    cut.write_bytes(b"PK\x03\x04" + bytes(80))
+    for path in (archive, cut):
+        with pytest.raises(FileError, match=r"is not an array.*numpy\.save"):
+            read_labels(path)
+
+
 @pytest.mark.parametrize(
     "entry",
     [

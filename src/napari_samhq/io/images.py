@@ -240,9 +240,11 @@ def _open_tiff(path: Path) -> tuple[list[_Tiff], bool | None]:
 
 
 def _read_npy(path: Path) -> tuple[NDArray[Any], bool | None]:
-    """Read an array; pickled objects are refused, since unpickling runs code."""
+    """Read an array; pickled objects are refused, since unpickling runs code, and so is all else
+    that `numpy.load` takes, such as archives.
+    """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False), None
+        return np.lib.format.open_memmap(path, mode="r"), None
     except (ValueError, EOFError, SyntaxError, TokenError) as error:  # the header is Python
         raise FileError(
             f"{path} is not an array that numpy can read: {error}. Save it again with "
