@@ -240,6 +240,12 @@ class SessionSettings(Settings):
         "Of the part of the model that looks at the image. 'auto' takes what the device is fast "
         "and exact with.",
     )
+    embeddings: str = setting(
+        "",
+        "Keep embeddings in",
+        "Folder for what the model saw of images, so that they need not be looked at again "
+        "tomorrow; 'napari-samhq embed' fills one ahead of time. Empty for memory only.",
+    )
     refine: bool = setting(
         True,
         "Refine the mask",

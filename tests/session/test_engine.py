@@ -10,12 +10,15 @@ import weakref
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from typer.testing import CliRunner
 
+import napari_samhq as samhq
 from fakes import FakePredictor
+from napari_samhq.cli import app
 from napari_samhq.core.drafts import Draft
 from napari_samhq.core.drawn import Drawn, DrawnShape
 from napari_samhq.core.planes import Plane
-from napari_samhq.errors import DeviceLostError, DownloadError, OutOfMemoryError
+from napari_samhq.errors import DeviceLostError, DownloadError, FileError, OutOfMemoryError
 from napari_samhq.session import Session, State, annotate
 from napari_samhq.session.engine import Engine, ModelSource, Question, Request, shared_engine
 from napari_samhq.session.views import PlaneView
@@ -68,6 +71,90 @@ def test_an_edit_in_place_is_seen_whatever_holds_the_pixels(annotate, predictor,
     source[2, 3:5] = 0  # another plane
     session.predict()
     assert count(predictor, "embed") == 2
+
+
+# ----------------------------------------------------------------- what was seen, kept in a folder
+
+
+class Counting:
+    """The bundled model, with a count of the pictures that it looked at."""
+
+    def __init__(self, predictor):
+        self._predictor, self.looked = predictor, 0
+
+    def __getattr__(self, name):
+        return getattr(self._predictor, name)
+
+    def embed(self, *picture, **options):
+        self.looked += 1
+        return self._predictor.embed(*picture, **options)
+
+
+@pytest.fixture(scope="module")
+def micro():
+    return samhq.Predictor(samhq.load_model("micro", device="cpu"))
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (1100, 1200)], ids=["whole", "in windows"])
+def test_what_was_seen_is_there_tomorrow_and_in_another_program(micro, tmp_path, shape):
+    rows, cols = np.mgrid[: shape[0], : shape[1]]
+    pixels = (900 * np.exp(-((rows - 24) ** 2 + (cols - 30) ** 2) / 150)).astype(np.uint16)
+    np.save(tmp_path / "cells.npy", pixels)
+
+    def mask(folder):
+        predictor = Counting(micro)
+        engine = Engine(ModelSource(load=lambda name, report: predictor, list=list))
+        if folder is not None:
+            engine.keep_embeddings(folder)
+        viewer = ViewerModel()
+        viewer.add_image(pixels, contrast_limits=(0, 1000))
+        session = Session(viewer, viewer.layers[0], engine=engine)
+        session.add_points([[24, 30]])
+        session.commit()
+        session.close()
+        return session.labels.data > 0, predictor.looked
+
+    today, looked = mask(tmp_path / "seen")
+    assert looked >= 1
+    tomorrow, again = mask(tmp_path / "seen")
+    assert again == 0
+    np.testing.assert_array_equal(today, tomorrow)
+    unkept, without = mask(None)
+    assert without == looked
+    assert (unkept ^ today).mean() < 1e-3  # what is kept is rounded to float16
+    told = ["embed", str(tmp_path / "cells.npy"), "-o", str(tmp_path / "ahead"), "--device", "cpu"]
+    done = CliRunner().invoke(app, [*told, "--contrast-limits", "0,1000"])
+    assert done.exit_code == 0, done.output
+    ahead, after = mask(tmp_path / "ahead")
+    assert after < looked or after == 0
+    np.testing.assert_array_equal(ahead, today)
+
+
+def test_a_folder_that_cannot_be_made_changes_nothing(engine, tmp_path):
+    engine.keep_embeddings(tmp_path / "seen")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="Cannot make the folder"):
+        engine.keep_embeddings(tmp_path / "file")
+    assert engine.embeddings == tmp_path / "seen"
+    engine.keep_embeddings(None)
+    assert engine.embeddings is None
+
+
+def test_another_device_does_not_wait_for_the_model(engine, predictor):
+    """Whoever changes a setting in the window must not wait until the model has looked."""
+    predictor.delay = 0.5
+    viewer = new_viewer()
+    view = PlaneView(viewer.layers[0].data, Plane((0, 1)), None, 0)
+    at_work = threading.Thread(target=engine.prepare, args=("micro", view, lambda _: None))
+    at_work.start()
+    while not predictor.calls:
+        time.sleep(0.01)
+    began = time.monotonic()
+    engine.use_device("cpu")
+    engine.keep_embeddings(None)
+    assert at_work.is_alive()
+    assert time.monotonic() - began < 0.25
+    at_work.join()
 
 
 # ------------------------------------------------------------------- several sessions, one engine

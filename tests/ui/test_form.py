@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from npe2 import PluginManifest
-from qtpy.QtCore import QLocale
+from qtpy.QtCore import QLocale, Qt
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QGroupBox, QLineEdit, QWidget
 
 import napari_samhq
@@ -47,6 +47,21 @@ def test_a_form_shows_without_telling_and_tells_what_is_edited(form):
     made.controls["overlap"].activated.emit(2)
     made.controls["smallest_area"].setValue(30)
     assert edited == [("fill_holes", False), ("overlap", "overwrite"), ("smallest_area", 30)]
+
+
+def test_what_is_being_written_is_left_alone(form, qtbot):
+    edited = []
+    made = form(SessionSettings)
+    made.edited.connect(lambda name, value: edited.append((name, value)))
+    line = made.controls["embeddings"]
+    qtbot.keyClicks(line, "/tmp/se")
+    made.show_values(SessionSettings())  # something else happened meanwhile
+    qtbot.keyClicks(line, "en")
+    assert (line.text(), edited) == ("/tmp/seen", [])
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    assert edited == [("embeddings", "/tmp/seen")]
+    made.show_values(SessionSettings(embeddings="/tmp/other"))
+    assert line.text() == "/tmp/other"
 
 
 @pytest.mark.parametrize("language", [pytest.param("de_DE", id="FM-57-decimal-comma"), "en_US"])

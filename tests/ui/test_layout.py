@@ -137,6 +137,33 @@ def test_rules_chosen_in_the_dock_hold_in_the_session_and_in_the_next_dock(bare_
     assert (again.rules.smallest_area, again.refine) == (30, False)
 
 
+def test_the_folder_of_embeddings_is_used_and_kept(bare_dock, cells, preferences, tmp_path):
+    dock = bare_dock(cells)
+    line, engine = dock.settings.session.controls["embeddings"], dock.controller.workshop.engine
+    assert engine.embeddings is None
+
+    def write(text):
+        line.setText(str(text))
+        line.editingFinished.emit()
+
+    write(tmp_path / "seen")
+    assert engine.embeddings == tmp_path / "seen"
+    assert (tmp_path / "seen").is_dir()
+    (tmp_path / "file").write_text("")
+    write(tmp_path / "file")
+    assert "Cannot make the folder" in dock.status.sentence.text()
+    assert engine.embeddings == tmp_path / "seen"
+    write(tmp_path / "seen")
+    assert "Cannot" not in dock.status.sentence.text()
+    dock.shut_down()
+    (tmp_path / "seen").rmdir()
+    (tmp_path / "seen").write_text("in the way")  # such as a drive that is not there today
+    again = bare_dock(cells)
+    again.sections["settings"].set_open(True)
+    assert again.settings.session.controls["embeddings"].text() == str(tmp_path / "seen")
+    assert "Cannot make the folder" in again.status.sentence.text()
+
+
 def test_keys_of_the_preferences_are_used_at_once(bare_dock, preferences):
     preferences.put("keys", "accept", "F9")
     preferences.put("keys", "undo", "M")

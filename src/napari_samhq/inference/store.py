@@ -20,6 +20,8 @@ from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.source import digest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
@@ -197,6 +199,55 @@ class EmbeddingStore:
         if not self._path(key).exists():
             self._write(self._path(key), _packed(rounded))
         return rounded
+
+    def see(
+        self,
+        predictor: SupportsPrediction,
+        rgb8: NDArray[np.uint8],
+        *,
+        looking: Callable[[], None] | None = None,
+    ) -> ImageEmbedding:
+        """Find what a model sees in a picture, or let it look now, and keep that.
+
+        Parameters
+        ----------
+        predictor : SupportsPrediction
+            The model.
+        rgb8 : ndarray of shape (h, w, 3), uint8
+            The picture as it is given to the model.
+        looking : callable, optional
+            Called before the model looks; may raise to stop.
+
+        Returns
+        -------
+        ImageEmbedding
+            On the predictor's device.
+
+        Raises
+        ------
+        OutOfMemoryError
+            As the predictor does.
+
+        Warns
+        -----
+        SamHQWarning
+            If an entry was damaged, or the new one cannot be written.
+        """
+        key = embedding_key(predictor, rgb8)
+        embedding = self.get(key, getattr(predictor, "device", "cpu"))
+        if embedding is not None:
+            return embedding
+        if looking is not None:
+            looking()
+        with warnings.catch_warnings():
+            # What is to be said about the image was said when its mapping was measured.
+            warnings.simplefilter("ignore", SamHQWarning)
+            embedding = predictor.embed(rgb8)
+        try:
+            return self.put(key, embedding)
+        except FileError as error:
+            _warn(f"{error} Until then, what the model saw is kept in memory only.")
+            return self.get(key) or embedding
 
     def _remember(self, key: str, embedding: ImageEmbedding) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from napari_samhq.core.windows import LARGEST_SHARE, WHOLE_UP_TO, Window, Windows
-from napari_samhq.errors import FileError, PromptError, SamHQWarning
+from napari_samhq.errors import PromptError, SamHQWarning
 from napari_samhq.inference._frames import (
     Asked,
     WindowPrediction,
@@ -22,7 +22,7 @@ from napari_samhq.inference._frames import (
 )
 from napari_samhq.inference.borders import border_pieces, merged, question
 from napari_samhq.inference.source import ImageSource, digest
-from napari_samhq.inference.store import EmbeddingStore, embedding_key
+from napari_samhq.inference.store import EmbeddingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -379,19 +379,7 @@ class WindowedPredictor:
         The embedding takes prompts that were moved into the window.
         """
         rgb8 = self.picture(window)
-        key = embedding_key(self.predictor, rgb8)
-        embedding = self.store.get(key, getattr(self.predictor, "device", "cpu"))
-        if embedding is None:
-            report("prepare")
-            with warnings.catch_warnings():
-                # What is to be said about the image was said when its mapping was measured.
-                warnings.simplefilter("ignore", SamHQWarning)
-                embedding = self.predictor.embed(rgb8)
-            try:
-                embedding = self.store.put(key, embedding)
-            except FileError as error:
-                _warn(f"{error} Until then, what the model saw is kept in memory only.")
-                embedding = self.store.get(key) or embedding
+        embedding = self.store.see(self.predictor, rgb8, looking=lambda: report("prepare"))
         step = step_of(window)
         height, width = (-(-length // step) for length in window.shape)
         embedding = replace(

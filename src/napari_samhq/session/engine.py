@@ -12,9 +12,11 @@ import weakref
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.batch.results import MemoryResults
+from napari_samhq.core.images import rgb8_and_limits
 from napari_samhq.core.windows import Windows
 from napari_samhq.errors import DeviceLostError, OutOfMemoryError, SamHQWarning
 from napari_samhq.inference.source import digest
@@ -135,23 +137,45 @@ class Engine:
         self._logits: Recent[NDArray[np.float32]] = Recent(_LOGITS_BYTES)
         self._large: Recent[WindowedPredictor] = Recent(_LARGE_PLANES)
         self._tiles: Recent[MemoryResults] = Recent(_KEPT_RUNS)
+        self._moved = False
 
     def use_device(self, device: str, precision: str = "auto") -> None:
-        """Compute elsewhere, or otherwise, from the next request on."""
-        with self._lock:
-            self.source = replace(self.source, device=device, precision=precision)
-            self._models.clear()
-            self._seen.clear()
-            self._large.clear()
-            self._logits.clear()
+        """Compute elsewhere, or otherwise, from the next request on; does not wait for others."""
+        self.source = replace(self.source, device=device, precision=precision)
+        self._moved = True
+
+    def keep_embeddings(self, folder: str | Path | None) -> None:
+        """Keep what models see from now on in a folder too, and find it there.
+
+        Parameters
+        ----------
+        folder : str or Path, or None
+            Made if it does not exist; None for in memory only.
+
+        Raises
+        ------
+        FileError
+            If there is no such folder and none can be made. Nothing is changed then.
+        """
+        if (Path(folder) if folder else None) != self.embeddings:
+            self._store = EmbeddingStore(folder, memory_bytes=self._store.memory_bytes)
+
+    @property
+    def embeddings(self) -> Path | None:
+        """The folder of :meth:`keep_embeddings`."""
+        return self._store.folder
 
     def device(self, model: str) -> str:
         """Tell where a model that was used computes; empty before."""
-        return str(getattr(self._models.get(model), "device", ""))
+        return "" if self._moved else str(getattr(self._models.get(model), "device", ""))
 
     def load(self, model: str, report: Report) -> SupportsPrediction:
         """Get a model ready, from the network where it must be."""
         with self._lock:
+            if self._moved:
+                self._moved = False
+                for kept in (self._models, self._seen, self._large, self._logits):
+                    kept.clear()
             if model not in self._models:
                 stage = "fetch" if self.source.must_fetch(model) else "load"
                 report(Progress(stage))
@@ -287,26 +311,34 @@ class Engine:
             return self._large_sight(predictor, model, view, report)
         # Read each time, whatever holds the pixels: an edit in place must never go unnoticed.
         pixels = view.read()
-        key = (model, limits, digest(pixels))
+        key = (model, limits, digest(pixels), self.embeddings)
         sight = self._seen.get(key)
         if sight is None:
             report(Progress("prepare"))
             with warnings.catch_warnings(record=True) as caught, _guarding_device():
                 warnings.simplefilter("always")
                 try:
-                    embedding = predictor.embed(pixels, contrast_limits=limits)
+                    embedding = self._look(predictor, pixels, limits)
                 except OutOfMemoryError:
                     self._make_room()
-                    embedding = predictor.embed(pixels, contrast_limits=limits)
+                    embedding = self._look(predictor, pixels, limits)
             sight = _Sight(key, predictor, embedding, _our_notes(caught))
             self._seen.put(key, sight, embedding.nbytes)
         return sight
+
+    def _look(
+        self, predictor: SupportsPrediction, pixels: NDArray[Any], limits: Any
+    ) -> ImageEmbedding:
+        if self._store.folder is None:
+            return predictor.embed(pixels, contrast_limits=limits)
+        rgb8, limits = rgb8_and_limits(pixels, contrast_limits=limits)
+        return replace(self._store.see(predictor, rgb8), contrast_limits=limits)
 
     def _large_sight(
         self, predictor: SupportsPrediction, model: str, view: PlaneView, report: Report
     ) -> _Sight:
         """See a plane through windows, the pixels of which are read for each prompt."""
-        key = (model, view.contrast_limits, view.identity, view.plane)
+        key = (model, view.contrast_limits, view.identity, view.plane, self.embeddings)
         windowed = self._large.get(key)
         if windowed is None:
             windowed = WindowedPredictor(predictor, view.source(), store=self._store)

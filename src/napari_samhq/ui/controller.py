@@ -6,6 +6,7 @@ It makes no widgets; the dock listens to its signals and calls it.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -201,7 +202,7 @@ class Controller:
         if session.opened is not None:
             session.labels.name = session.opened.labels.name
         self.model = session.model
-        self._begin(session.image, None)
+        self.attempt(lambda: self._begin(session.image, None))
         self.layers_changed.emit()
 
     def use_model(self, model: str) -> None:
@@ -270,9 +271,9 @@ class Controller:
         self.session, _ = self._sessions[image.unique_id]
         if self.session.model != self.model:
             self.session.model = self.model
-        self._follow_preferences()
         self.session.desk.paused = False
         self.use_tool(self.tool)
+        self._follow_preferences()
 
     def _watch(self, session: Session) -> AcceptOnClick:
         session.changed.connect(self._on_session)
@@ -304,10 +305,12 @@ class Controller:
             session.rules = self.settings(CommitRules, "rules")
             session.refine = wanted.refine
             if moves:  # answers from elsewhere may differ in the last bits
-                self.attempt(lambda: setattr(session, "model", self.model))
+                session.model = self.model
+        folder = wanted.embeddings.strip()
+        engine.keep_embeddings(Path(folder).expanduser() if folder else None)
 
     def _on_preferences(self) -> None:
-        self._follow_preferences()
+        self.attempt(self._follow_preferences)
         self.changed.emit()
 
     def _on_session(self) -> None:

@@ -93,7 +93,13 @@ class Form(QWidget):
             share.valueChanged.connect(lambda value: self.edited.emit(one.name, value))
             return share
         line = QLineEdit()
-        line.editingFinished.connect(lambda: self.edited.emit(one.name, line.text()))
+        line.setPlaceholderText("none")
+
+        def finished() -> None:
+            line.setModified(False)
+            self.edited.emit(one.name, line.text())
+
+        line.editingFinished.connect(finished)
         return line
 
     def _show(self, one: Setting, value: Any) -> None:
@@ -104,5 +110,5 @@ class Form(QWidget):
             control.setCurrentIndex(one.choices.index(value))
         elif one.kind is int or isinstance(control, QDoubleSpinBox):
             control.setValue(value)
-        else:
+        elif not control.isModified():  # else somebody is writing there
             control.setText(str(value))

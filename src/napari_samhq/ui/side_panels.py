@@ -75,7 +75,8 @@ class SettingsPanel(QWidget):
         )
         self.rules = Form(CommitRules)
         self.session = Form(
-            SessionSettings, ("refine", "accept_on_next_click", "autosave", "device", "precision")
+            SessionSettings,
+            ("refine", "accept_on_next_click", "autosave", "device", "precision", "embeddings"),
         )
         self.preview = action_button(
             "What the model sees", "Show the image as the model gets it: 8 bit, by your contrast."
