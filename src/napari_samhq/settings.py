@@ -49,6 +49,8 @@ class Setting:
         Smallest and largest value.
     choices : tuple of str
         The values that it can have; empty for any.
+    is_folder : bool
+        Whether the text is the path of a folder, or empty.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Setting:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    is_folder: bool = False
 
     def check(self, value: Any) -> Any:
         """Return a value as the right type, or refuse it.
@@ -104,9 +107,11 @@ def setting(
     *,
     low: float | None = None,
     high: float | None = None,
+    is_folder: bool = False,
 ) -> Any:
     """Describe a field of a class of settings; choices are read from its type."""
-    return field(default=default, metadata={"title": title, "help": help, "low": low, "high": high})
+    said = {"title": title, "help": help, "low": low, "high": high, "is_folder": is_folder}
+    return field(default=default, metadata=said)
 
 
 class Settings:
@@ -245,6 +250,7 @@ class SessionSettings(Settings):
         "Keep embeddings in",
         "Folder for what the model saw of images, so that they need not be looked at again "
         "tomorrow; 'napari-samhq embed' fills one ahead of time. Empty for memory only.",
+        is_folder=True,
     )
     refine: bool = setting(
         True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from npe2 import PluginManifest
 from qtpy.QtCore import QLocale, Qt
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QGroupBox, QLineEdit, QWidget
+from qtpy.QtWidgets import QAbstractButton, QComboBox, QFileDialog, QGroupBox, QLineEdit, QWidget
 
 import napari_samhq
 from napari_samhq.settings import CommitRules, SessionSettings
@@ -62,6 +62,20 @@ def test_what_is_being_written_is_left_alone(form, qtbot):
     assert edited == [("embeddings", "/tmp/seen")]
     made.show_values(SessionSettings(embeddings="/tmp/other"))
     assert line.text() == "/tmp/other"
+
+
+def test_a_folder_can_be_chosen(form, monkeypatch):
+    edited = []
+    made = form(SessionSettings)
+    made.edited.connect(lambda name, value: edited.append((name, value)))
+    line = made.controls["embeddings"]
+    (choose,) = (action for action in line.actions() if action.text() == "Choose a folder")
+    for answer in ("", "/tmp/seen"):
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, told=answer: told)
+        choose.trigger()
+    assert edited == [("embeddings", "/tmp/seen")]
+    assert line.text() == "/tmp/seen"
+    assert not made.controls["device"].actions()
 
 
 @pytest.mark.parametrize("language", [pytest.param("de_DE", id="FM-57-decimal-comma"), "en_US"])

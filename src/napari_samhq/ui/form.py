@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtGui import QAction  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
+    QFileDialog,
+    QFileIconProvider,
     QGridLayout,
     QLabel,
     QLineEdit,
@@ -93,14 +96,25 @@ class Form(QWidget):
             share.valueChanged.connect(lambda value: self.edited.emit(one.name, value))
             return share
         line = QLineEdit()
-        line.setPlaceholderText("none")
 
         def finished() -> None:
             line.setModified(False)
             self.edited.emit(one.name, line.text())
 
         line.editingFinished.connect(finished)
+        if one.is_folder:
+            line.setPlaceholderText("none")
+            icon = QFileIconProvider().icon(QFileIconProvider.IconType.Folder)
+            choose = QAction(icon, "Choose a folder", line)
+            line.addAction(choose, QLineEdit.ActionPosition.TrailingPosition)
+            choose.triggered.connect(lambda: self._choose_folder(one, line))
         return line
+
+    def _choose_folder(self, one: Setting, line: QLineEdit) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, one.title, line.text())
+        if chosen:
+            line.setText(chosen)
+            self.edited.emit(one.name, chosen)
 
     def _show(self, one: Setting, value: Any) -> None:
         control = self.controls[one.name]
