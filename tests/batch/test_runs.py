@@ -401,8 +401,10 @@ def test_a_full_disk_keeps_what_is_there(tmp_path, image, expected):
 @pytest.mark.timeout(1200)
 def test_a_cluster_gives_the_same_bytes(tmp_path, image, expected, monkeypatch):
     distributed = pytest.importorskip("distributed")
+    dask = pytest.importorskip("dask")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]))
-    assert multiprocessing.get_start_method(allow_none=True) != "fork"
+    # Forked workers would take torch's threads and locks along.
+    assert dask.config.get("distributed.worker.multiprocessing-method") == "spawn"
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
     ) as cluster:
