@@ -22,7 +22,8 @@ _CONTROLS = (QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit, QSlider)
 def controls(dock):
     """All that can be used, but for the parts of other controls."""
     found = [one for kind in _CONTROLS for one in dock.findChildren(kind)]
-    return [one for one in found if not isinstance(one.parent(), QComboBox | QAbstractSpinBox)]
+    wholes = QComboBox | QAbstractSpinBox | QLineEdit
+    return [one for one in found if not isinstance(one.parent(), wholes)]
 
 
 def opened(dock):
