@@ -85,8 +85,8 @@ class AutomaticSettings(Settings):
     by_box: bool = setting(
         False,
         "Ask again by box",
-        "Ask for each object that a point found once more, by the box around it. Masks are better, "
-        "and it takes longer.",
+        "Ask for each object that a point found once more, by the box around it. Masks are often "
+        "better, and it takes longer.",
     )
     one_piece: bool = setting(
         True, "One piece", "Keep the largest piece of each mask, and fill its holes."

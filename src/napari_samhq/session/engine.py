@@ -310,38 +310,31 @@ class Engine:
         if not Windows(view.shape, predictor.input_size).is_small:
             return self._large_sight(predictor, model, view, report)
         # Read each time, whatever holds the pixels: an edit in place must never go unnoticed.
-        pixels = view.read()
-        key = (model, limits, digest(pixels), self.embeddings)
+        pixels, store = view.read(), self._store
+        key = (model, limits, digest(pixels), store.folder)
         sight = self._seen.get(key)
         if sight is None:
             report(Progress("prepare"))
             with warnings.catch_warnings(record=True) as caught, _guarding_device():
                 warnings.simplefilter("always")
                 try:
-                    embedding = self._look(predictor, pixels, limits)
+                    embedding = _look(predictor, pixels, limits, store)
                 except OutOfMemoryError:
                     self._make_room()
-                    embedding = self._look(predictor, pixels, limits)
+                    embedding = _look(predictor, pixels, limits, store)
             sight = _Sight(key, predictor, embedding, _our_notes(caught))
             self._seen.put(key, sight, embedding.nbytes)
         return sight
-
-    def _look(
-        self, predictor: SupportsPrediction, pixels: NDArray[Any], limits: Any
-    ) -> ImageEmbedding:
-        if self._store.folder is None:
-            return predictor.embed(pixels, contrast_limits=limits)
-        rgb8, limits = rgb8_and_limits(pixels, contrast_limits=limits)
-        return replace(self._store.see(predictor, rgb8), contrast_limits=limits)
 
     def _large_sight(
         self, predictor: SupportsPrediction, model: str, view: PlaneView, report: Report
     ) -> _Sight:
         """See a plane through windows, the pixels of which are read for each prompt."""
-        key = (model, view.contrast_limits, view.identity, view.plane, self.embeddings)
+        store = self._store  # another one may be chosen meanwhile
+        key = (model, view.contrast_limits, view.identity, view.plane, store.folder)
         windowed = self._large.get(key)
         if windowed is None:
-            windowed = WindowedPredictor(predictor, view.source(), store=self._store)
+            windowed = WindowedPredictor(predictor, view.source(), store=store)
             self._large.put(key, windowed, 1)
         plane = LargePlane(windowed, lambda stage: report(Progress(stage)))
         return _Sight(key, plane, Extent(view.shape), ())
@@ -391,6 +384,16 @@ def _batches(questions: Sequence[Question], shape: tuple[int, int]) -> Iterator[
         longest = min(_LONGEST_BATCH, fitting) if masked else _LONGEST_BATCH
         for start in range(0, len(asked), longest):
             yield asked[start : start + longest]
+
+
+def _look(
+    predictor: SupportsPrediction, pixels: NDArray[Any], limits: Any, store: EmbeddingStore
+) -> ImageEmbedding:
+    """Look at a whole plane, unless a folder has what was seen of it."""
+    if store.folder is None:  # the sights in memory are enough
+        return predictor.embed(pixels, contrast_limits=limits)
+    rgb8, limits = rgb8_and_limits(pixels, contrast_limits=limits)
+    return replace(store.see(predictor, rgb8), contrast_limits=limits)
 
 
 def _painted(sight: _Sight, drawn: Drawn) -> NDArray[np.bool_] | None:
