@@ -5,11 +5,13 @@ from __future__ import annotations
 from .config import (
     ConvEncoderConfig,
     SamHQConfig,
+    SamHQDenseHeadConfig,
     SamHQMaskDecoderConfig,
     SamHQPromptEncoderConfig,
     SamHQVisionConfig,
     TinyVitConfig,
 )
+from .dense_head import DenseMaps
 from .image_processor import SamHQImageProcessor
 from .mask_decoder import DecodedMasks
 from .outputs import SamHQImageSegmentationOutput, SamHQVisionOutput
@@ -20,8 +22,10 @@ __all__ = [
     "BatchFeature",
     "ConvEncoderConfig",
     "DecodedMasks",
+    "DenseMaps",
     "ImageFeatures",
     "SamHQConfig",
+    "SamHQDenseHeadConfig",
     "SamHQImageProcessor",
     "SamHQImageSegmentationOutput",
     "SamHQMaskDecoderConfig",

@@ -22,6 +22,7 @@ __all__ = [
     "ConvEncoderConfig",
     "EncoderConfig",
     "SamHQConfig",
+    "SamHQDenseHeadConfig",
     "SamHQMaskDecoderConfig",
     "SamHQPromptEncoderConfig",
     "SamHQVisionConfig",
@@ -211,6 +212,26 @@ class SamHQMaskDecoderConfig(_Config):
     join_hq: bool = False
 
 
+@dataclass
+class SamHQDenseHeadConfig(_Config):
+    """Head that finds all objects without prompts, see `dense_head.py`.
+
+    No published model has one; the bundled ``micro`` does.
+
+    Parameters
+    ----------
+    hidden_size : int
+        Channels inside.
+    num_blocks : int
+        Residual convolutions.
+    """
+
+    model_type: ClassVar[str] = "sam_hq_dense_head"
+
+    hidden_size: int = 64
+    num_blocks: int = 2
+
+
 class SamHQConfig:
     """The whole configuration: image encoder, prompt encoder and mask decoder.
 
@@ -220,6 +241,8 @@ class SamHQConfig:
     prompt_encoder_config : SamHQPromptEncoderConfig or dict, optional
     mask_decoder_config : SamHQMaskDecoderConfig or dict, optional
         Parts left out have the values of SAM-HQ ViT-B.
+    dense_head_config : SamHQDenseHeadConfig or dict, optional
+        Left out in models that find no objects without prompts.
     initializer_range : float
         Kept for compatibility with published files; unused.
     largest_share : float, optional
@@ -240,6 +263,7 @@ class SamHQConfig:
         vision_config: EncoderConfig | dict[str, Any] | None = None,
         prompt_encoder_config: SamHQPromptEncoderConfig | dict[str, Any] | None = None,
         mask_decoder_config: SamHQMaskDecoderConfig | dict[str, Any] | None = None,
+        dense_head_config: SamHQDenseHeadConfig | dict[str, Any] | None = None,
         initializer_range: float = 0.02,
         largest_share: float | None = None,
         **_unused: Any,
@@ -254,6 +278,11 @@ class SamHQConfig:
             mask_decoder_config
             if isinstance(mask_decoder_config, SamHQMaskDecoderConfig)
             else SamHQMaskDecoderConfig.from_dict(mask_decoder_config or {})
+        )
+        self.dense_head_config = (
+            SamHQDenseHeadConfig.from_dict(dense_head_config)
+            if isinstance(dense_head_config, dict)
+            else dense_head_config
         )
         self.initializer_range = initializer_range
         self.largest_share = largest_share
@@ -273,7 +302,11 @@ class SamHQConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as they stand in ``config.json``."""
-        traits = {} if self.largest_share is None else {"largest_share": self.largest_share}
+        traits: dict[str, Any] = {}
+        if self.dense_head_config is not None:
+            traits["dense_head_config"] = self.dense_head_config.to_dict()
+        if self.largest_share is not None:
+            traits["largest_share"] = self.largest_share
         return {
             "model_type": self.model_type,
             "vision_config": self.vision_config.to_dict(),

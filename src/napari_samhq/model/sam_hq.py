@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import PromptError
+from ..errors import ModelError, PromptError
 from .config import EncoderConfig, SamHQConfig
+from .dense_head import DenseHead, DenseMaps
 from .image_encoder import EncoderOutput, build_encoder
 from .mask_decoder import DecodedMasks, MaskDecoder
 from .outputs import SamHQImageSegmentationOutput, SamHQVisionOutput
@@ -97,6 +98,8 @@ class SamHQModel(Pretrained):
             config.prompt_encoder_config, self.shared_image_embedding
         )
         self.mask_decoder = MaskDecoder(config.mask_decoder_config)
+        head = config.dense_head_config
+        self.dense_head = None if head is None else DenseHead(head, vision.output_channels)
 
     # The two halves ----------------------------------------------------------------------
 
@@ -172,6 +175,22 @@ class SamHQModel(Pretrained):
             least_score,
         )
         return decoded
+
+    def dense_maps(self, features: ImageFeatures) -> DenseMaps:
+        """Predict what all objects of B images are found by, without prompts.
+
+        Raises
+        ------
+        ModelError
+            The model has no dense head.
+        """
+        if self.dense_head is None:
+            raise ModelError(
+                "This model has no dense head, so it finds objects by prompts only. Use "
+                "method='points', or another model to find them (find='micro')."
+            )
+        maps: DenseMaps = self.dense_head(*features)
+        return maps
 
     # Published signatures ------------------------------------------------------------------
 
