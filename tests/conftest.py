@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,23 @@ def tiny_network() -> SamHQModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return SamHQModel(config).eval()
+
+
+class _NoCompiler:
+    """Fails whoever imports torch's compiler, which ends processes that draw by Mesa's GL."""
+
+    def find_spec(self, name, path=None, target=None):
+        kept_out = name.partition(".")[0] == "triton" or name == "torch._dynamo"
+        assert not kept_out, f"{name} must stay out of the window's process: test_compiler.py"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_compiler():
+    """Keep torch's compiler out of the process of the tests, some of which draw."""
+    guard = _NoCompiler()
+    sys.meta_path.insert(0, guard)
+    yield
+    sys.meta_path.remove(guard)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from napari_samhq.model.mask_decoder import DecodedMasks
+from napari_samhq.training.adam import AdamW
 from napari_samhq.training.heads import DenseHeads, dense_targets
 from napari_samhq.training.losses import box_weight, mask_loss, prompt_loss, soft_iou
 from napari_samhq.training.simulate import (
@@ -157,7 +158,7 @@ def test_pixel_queries_can_be_learned():
     target = _square()
     fine = torch.cat([target, 1 - target, torch.zeros(1, 2, 32, 32)], dim=1)
     features = ImageFeatures(torch.zeros(1, 8, 8, 8), fine)
-    optimizer = torch.optim.Adam(heads.parameters(), 0.02)
+    optimizer = AdamW([{"params": list(heads.parameters())}], lr=0.02)
     for _ in range(60):
         index, points = torch.tensor([0]), torch.tensor([[30, 24]])
         loss, iou = heads.query_loss(features, index, points, target)

@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from napari_samhq.errors import CheckpointError
 from napari_samhq.model.sam_hq import ImageFeatures
+from napari_samhq.training.adam import AdamW
 from napari_samhq.training.heads import DenseHeads
 from napari_samhq.training.pool import Batch, BatchMaker, Pool, Prefetcher, plan_of
 from napari_samhq.training.rounds import Objects, bfloat16_pays, precision_context, run_rounds
@@ -106,9 +107,7 @@ class Trainer:
                 self.device
             )
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self._groups(), lr=config.learning_rate, betas=(0.9, 0.98), fused=True
-        )
+        self.optimizer = AdamW(self._groups(), lr=config.learning_rate, betas=(0.9, 0.98))
         # With few tokens the plain products are much faster on a processor than the fused kernel's
         # backward pass.
         self._attention = (
@@ -172,7 +171,7 @@ class Trainer:
         )
         with sdpa_kernel(self._attention):
             loss, values = self._loss(batch, phase, generator)
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             loss.backward()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         if self.peers > 1:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_samhq.errors import CheckpointError, TrainingError
+from napari_samhq.training.adam import AdamW
 from napari_samhq.training.bench import Batch, Bench, shown_in
 from napari_samhq.training.low_rank import LowRank
 from napari_samhq.training.points import at_points, point_loss, uncertain_points
@@ -99,7 +100,7 @@ class Tuner:
             self._weights |= self._additions.tensors
         self._smooth = {name: p.detach().clone() for name, p in self._weights.items()}
         self.best = {name: p.detach().clone() for name, p in self._weights.items()}
-        self._optimizer = _Adam(list(self._weights.values()))
+        self._optimizer = AdamW([{"params": list(self._weights.values())}])
         self.step = 0
         self.curve: list[Check] = []
 
@@ -125,8 +126,7 @@ class Tuner:
         seed = self.settings.seed * 1_000_003 + self.step
         generator = torch.Generator(self.device).manual_seed(seed)
         loss = self._loss(*self._batch(np.random.default_rng(seed)), generator)
-        for parameter in self._weights.values():
-            parameter.grad = None
+        self._optimizer.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(list(self._weights.values()), 1.0)
         if not torch.isfinite(norm):
@@ -135,7 +135,8 @@ class Tuner:
                 f"{float(loss.detach()):.3g} and its gradient {float(norm):.3g}. Use a "
                 "lower learning rate."
             )
-        self._optimizer.step(self._rate())
+        self._optimizer.param_groups[0]["lr"] = self._rate()
+        self._optimizer.step()
         self.step += 1
         keep = min(_AVERAGE, self.step / (self.step + 4))
         for name, parameter in self._weights.items():
@@ -170,7 +171,7 @@ class Tuner:
             "weights": {name: p.detach().clone() for name, p in self._weights.items()},
             "smooth": self._smooth,
             "best": self.best,
-            "optimizer": self._optimizer.state(),
+            "optimizer": self._optimizer.state_dict(),
             "step": self.step,
             "curve": [[c.step, c.iou, c.boundary_iou] for c in self.curve],
         }
@@ -194,7 +195,7 @@ class Tuner:
                 parameter.copy_(state["weights"][name])
         for mine, kept in ((self._smooth, "smooth"), (self.best, "best")):
             mine.update({name: value.to(self.device) for name, value in state[kept].items()})
-        self._optimizer.restore(state["optimizer"])
+        self._optimizer.load_state_dict(state["optimizer"])
         self.step = int(state["step"])
         self.curve = [Check(int(step), *rest) for step, *rest in state["curve"]]
 
@@ -263,46 +264,6 @@ class Tuner:
             found = common / ((masks4 > 0) | small).sum((2, 3)).clamp_min(1)
             loss = loss + 0.3 * best + 0.5 * F.mse_loss(decoded.scores.float(), found)
         return loss
-
-
-class _Adam:
-    """Adam (Kingma and Ba, ICLR 2015), of few parameters.
-
-    The one of torch exchanges Python's way to evaluate functions now and then, for all threads,
-    which a window that is drawn meanwhile does not survive.
-    """
-
-    def __init__(self, parameters: list[Any]) -> None:
-        self._parameters = parameters
-        self._means = [torch.zeros_like(p) for p in parameters]
-        self._squares = [torch.zeros_like(p) for p in parameters]
-        self._count = 0
-
-    @torch.no_grad()
-    def step(self, rate: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
-        """Change the parameters by their gradients; those without one stay."""
-        self._count += 1
-        fast, slow = (1 - beta**self._count for beta in betas)
-        for parameter, mean, square in zip(
-            self._parameters, self._means, self._squares, strict=True
-        ):
-            gradient = parameter.grad
-            if gradient is None:
-                continue
-            mean.lerp_(gradient, 1 - betas[0])
-            square.lerp_(gradient * gradient, 1 - betas[1])
-            parameter.addcdiv_(mean, (square / slow).sqrt_().add_(1e-8), value=-rate / fast)
-
-    def state(self) -> dict[str, Any]:
-        """All that is needed to go on from here."""
-        return {"means": self._means, "squares": self._squares, "count": self._count}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self._count = int(state["count"])
-        for mine, kept in ((self._means, "means"), (self._squares, "squares")):
-            for tensor, value in zip(mine, state[kept], strict=True):
-                tensor.copy_(value)
 
 
 class _Lent:
