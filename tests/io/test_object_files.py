@@ -240,6 +240,7 @@ def _feature(geometry):
             _feature({"type": "Disc", "coordinates": [1, 2]}), id="FM-40-unknown-geometry"
         ),
         pytest.param(_feature(None), id="FM-40-no-geometry"),
+        pytest.param(_feature({"type": "Polygon", "coordinates": []}), id="FM-40-empty"),
         pytest.param(
             _feature({"type": "Polygon", "coordinates": [[["a", 0], [1, 1], [2, 0], ["a", 0]]]}),
             id="FM-40-text",
@@ -258,9 +259,8 @@ def test_geojson_that_makes_no_sense_is_refused_in_words(content, tmp_path):
         pytest.param([[[0, 0], [10, 10], [10, 0], [0, 10], [0, 0]]], 50, id="FM-40-bow-tie"),
         pytest.param([SQUARE, OUTSIDE], 36, id="FM-40-hole-outside"),
         pytest.param([[[0, 0, 5], [6, 0, 5], [6, 6, 5], [0, 6, 5], [0, 0, 5]]], 36, id="FM-40-3-D"),
-        pytest.param([], 0, id="FM-40-empty"),
     ],
-)  # fmt: skip
+)
 def test_odd_polygons_keep_their_area(coordinates, area, tmp_path):
     path = _written(tmp_path, _feature({"type": "Polygon", "coordinates": coordinates}))
     (one,) = read_geojson(path)

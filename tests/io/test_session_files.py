@@ -254,7 +254,9 @@ VALID = json.dumps(to_document(full_session()))
     [
         pytest.param("[" * 100_000 + "]" * 100_000, "nested too deeply", id="FM-38-depth"),
         pytest.param(
-            VALID.replace('"threshold": 0.25', '"threshold": NaN', 1), "NaN", id="FM-38-nan"
+            VALID.replace('"threshold": 0.25', '"threshold": NaN', 1),
+            "threshold is nan",
+            id="FM-38-nan",
         ),
         pytest.param(
             VALID.replace('"threshold": 0.25', '"threshold": 1e999', 1),

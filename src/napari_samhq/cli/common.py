@@ -1,7 +1,6 @@
 """What all commands share: options, progress, and how errors and warnings are told."""
 
 import functools
-import math
 import sys
 import warnings
 from collections.abc import Callable
@@ -37,7 +36,6 @@ __all__ = [
     "tell_json",
     "told_error",
     "valid_output",
-    "without_nan",
 ]
 
 P = ParamSpec("P")
@@ -154,22 +152,9 @@ def tell_json(value: Any) -> None:
     """Print a result for programs: numbers that are none, which JSON does not know, as null."""
     import json
 
+    from napari_samhq.io.json_files import without_nan
+
     typer.echo(json.dumps(without_nan(value), indent=1, allow_nan=False))
-
-
-def without_nan(value: Any) -> Any:
-    """Replace numbers that JSON does not know by None, in lists and mappings too.
-
-    Examples
-    --------
-    >>> without_nan({"iou": [0.5, float("nan")]})
-    {'iou': [0.5, None]}
-    """
-    if isinstance(value, dict):
-        return {key: without_nan(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [without_nan(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def valid_output(path: "Path", check: Callable[["Path"], None]) -> None:

@@ -94,6 +94,8 @@ class Method:
     labels_folder : Path or None
         Where predicted labels are written to.
     overwrite : bool
+    strict : bool
+        Whether one entry that cannot be used refuses a file of objects.
     """
 
     predictions: Path | None
@@ -103,6 +105,7 @@ class Method:
     border_px: int | None
     labels_folder: Path | None
     overwrite: bool
+    strict: bool = False
 
     def told(self, engine: Engine) -> dict[str, Any]:
         """Describe it, for the record."""
@@ -154,10 +157,11 @@ def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> C
     found, name = pair.image, pair.image.place.as_posix()
     labels_path = true_file(found, pair.labels)
     source = open_image(found.path, plane=how.plane)
-    true = true_labels(labels_path, source.shape, image=found.path.name, plane=how.plane)
+    options: dict[str, Any] = {"image": found.path.name, "plane": how.plane, "strict": how.strict}
+    true = true_labels(labels_path, source.shape, **options)
     if how.predictions is not None:
         path = true_file(found, how.predictions)
-        predicted = true_labels(path, source.shape, image=found.path.name, plane=how.plane)
+        predicted = true_labels(path, source.shape, **options)
     elif how.derived is not None:
         predicted = labels_from_prompts(engine.predictor, source, true, how.derived)
     else:
@@ -209,7 +213,12 @@ def true_file(found: Found, labels: Path) -> Path:
 
 
 def true_labels(
-    path: Path, shape: tuple[int, int], *, image: str, plane: Sequence[int] | None
+    path: Path,
+    shape: tuple[int, int],
+    *,
+    image: str,
+    plane: Sequence[int] | None,
+    strict: bool = False,
 ) -> NDArray[Any]:
     """Read labels from an image, or outlines in GeoJSON, COCO or ImageJ files.
 
@@ -222,6 +231,8 @@ def true_labels(
         Its name, by which COCO files tell images apart.
     plane : sequence of int, optional
         Which plane, if the labels have more axes than two.
+    strict : bool, optional
+        Refuse a file in which an object cannot be used, in place of leaving it out.
 
     Returns
     -------
@@ -239,7 +250,7 @@ def true_labels(
     from napari_samhq.io.results import read_objects
 
     if path.suffix.lower() in _OBJECTS:
-        return labels_of(read_objects(path, shape, image), shape)
+        return labels_of(read_objects(path, shape, image, strict=strict), shape)
     has_planes = len(open_array(path).shape) > 2
     labels = read_image(path, plane=plane if has_planes else None)
     if labels.dtype == np.bool_ or labels.ndim != 2 or labels.dtype.kind not in "iu":

@@ -21,7 +21,7 @@ from napari_samhq.cli.everything import settings_of
 from napari_samhq.cli.many import for_each, tell_failures
 from napari_samhq.cli.paths import Found, find_images
 from napari_samhq.cli.segment import Changes, Preset
-from napari_samhq.cli.views import Plane, plane_indices
+from napari_samhq.cli.views import Plane, Strict, plane_indices
 from napari_samhq.cli.work import Engine
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def evaluate(
     border_px: BorderPx = None,
     save_labels: KeepLabels = False,
     plane: Plane = None,
+    strict: Strict = False,
     model: Model = "micro",
     device: Device = "auto",
     precision: PrecisionOption = Precision.AUTO,
@@ -112,6 +113,7 @@ def evaluate(
         border_px=border_px,
         labels_folder=output / "labels" if save_labels else None,
         overwrite=overwrite,
+        strict=strict,
     )
     found = find_images([images])
     _check_inputs(labels, predictions, found)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_samhq.cli.common import without_nan
 from napari_samhq.core.quality import Quality
+from napari_samhq.io.json_files import without_nan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

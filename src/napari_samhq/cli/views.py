@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Limits", "Plane", "Store", "limits_of", "numbers_of", "plane_indices"]
+__all__ = ["Limits", "Plane", "Store", "Strict", "limits_of", "numbers_of", "plane_indices"]
 
 Plane = Annotated[
     str | None, typer.Option(help="Plane of a stack: an index for each leading axis, as 0,12.")
@@ -15,6 +15,13 @@ Limits = Annotated[
 ]
 Store = Annotated[
     Path | None, typer.Option(help="Folder that `embed` filled: what is in it need not be seen.")
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse a file of objects if an entry of it cannot be used; do not skip it.",
+    ),
 ]
 
 

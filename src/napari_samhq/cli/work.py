@@ -48,6 +48,8 @@ class Wanted:
         Values that become black and white.
     store : Path or None
         Folder of embeddings.
+    strict : bool
+        Whether one entry that cannot be used refuses a file of prompts.
     """
 
     kind: str
@@ -60,6 +62,7 @@ class Wanted:
     scheduler: str | None = None
     contrast_limits: tuple[float, float] | None = None
     store: Path | None = None
+    strict: bool = False
 
 
 class Engine:
@@ -208,7 +211,9 @@ def _read_prompts(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[
         return prompt_files.read_boxes_csv(path)
     # Points in tables that lie outside of the image are left out later, with a word on it.
     known = None if path.suffix.lower() == ".csv" else shape
-    return prompt_files.read_prompts(path, found.path.name, shape=known, plane=wanted.plane)
+    return prompt_files.read_prompts(
+        path, found.path.name, shape=known, plane=wanted.plane, strict=wanted.strict
+    )
 
 
 def segment_one(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:

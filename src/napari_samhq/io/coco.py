@@ -6,30 +6,27 @@ pixels from the outer corner of the first pixel.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_samhq.core.drawn import Drawn, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc
-from napari_samhq.core.outlines import fill_polygon, outline_of
-from napari_samhq.core.rle import compress_runs, crop_from_runs, expand_runs, runs_of_crop
 from napari_samhq.errors import FileError
+from napari_samhq.io.coco_segmentations import decode, encode, polygons_of, size_of
+from napari_samhq.io.entries import Entries
 from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json, write_json
-from napari_samhq.io.objects import FileObject, box_xywh
+from napari_samhq.io.json_kinds import other_json
+from napari_samhq.io.names import file_name, image_stem
+from napari_samhq.io.objects import FileObject, box_xywh, check_image_shape, check_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from napari_samhq.core.masks import CroppedMask
-
 __all__ = ["CocoImage", "chosen_image", "read_coco", "read_coco_boxes", "write_coco"]
 
 _LABEL_ID = "label_id"  # ours, beside the keys of the format
-_LARGEST_SIDE_PX = 2**20
-_LARGEST_IMAGE_PX = 2**31
 _OBJECT = "object"
 
 
@@ -91,7 +88,7 @@ def write_coco(
                 "id": len(annotations) + 1,
                 "image_id": image_id,
                 "category_id": numbers[one.category or _OBJECT],
-                "segmentation": _polygons(one) if polygons else _encoded(one, image.shape),
+                "segmentation": polygons_of(one) if polygons else encode(one, image.shape),
                 "area": float(one.mask.array().sum()),
                 "bbox": box_xywh(one.mask),
                 "iscrowd": one.extra.get("iscrowd", 0),
@@ -115,14 +112,18 @@ def write_coco(
     return write_json(path, content, overwrite=overwrite)
 
 
-def read_coco(path: str | Path, *, boxes_alone: bool = False) -> list[CocoImage]:
+def read_coco(
+    path: str | Path, *, boxes_alone: bool = False, strict: bool = False
+) -> list[CocoImage]:
     """Read a COCO instances file.
 
     Parameters
     ----------
     path : str or Path
     boxes_alone : bool, optional
-        Take annotations without a segmentation, too, as boxes; they are refused otherwise.
+        Take annotations without a segmentation, too, as boxes; they are left out otherwise.
+    strict : bool, optional
+        Refuse the file if an annotation or an image cannot be used, in place of leaving it out.
 
     Returns
     -------
@@ -133,29 +134,42 @@ def read_coco(path: str | Path, *, boxes_alone: bool = False) -> list[CocoImage]
     Raises
     ------
     FileError
-        If the file is none of this format, or something in it makes no sense; the message says
-        what. Nothing is guessed.
+        If the file is none of this format, or none of its annotations can be used; the message
+        says why. Nothing is guessed.
+
+    Warns
+    -----
+    SamHQWarning
+        If annotations or images were left out.
     """
-    categories, images, annotations = _contents(path)
+    content = _content(path)
+    images = _images(content, path, strict)
+    categories = _categories(content)
     objects: dict[int, list[FileObject]] = {number: [] for number in images}
     boxes: dict[int, list[tuple[int, list[float]]]] = {number: [] for number in images}
-    for number, annotation in annotations:
-        where = f"{path}: annotation {annotation.get('id', len(objects[number]))}"
-        if boxes_alone and not annotation.get("segmentation"):
-            boxes[number].append(_box(annotation, where))
-            continue
-        try:
-            read = _object(annotation, images[number][1], categories)
-        except FileError as error:
-            raise FileError(f"{where}: {error}") from error
-        objects[number].append(read)
+    with Entries.of(path, "annotation", strict=strict) as entries:
+        for where, given in _annotations(content):
+            with entries.each(where):
+                annotation = as_mapping(given, where)
+                number = _image_id(annotation, images, where)
+                if boxes_alone and not annotation.get("segmentation"):
+                    boxes[number].append(_box(annotation, where))
+                    continue
+                read = _object(annotation, images[number][1], categories, where, entries)
+                objects[number].append(read)
     return [
         CocoImage(name, shape, tuple(_numbered(objects[number])), _rectangles(boxes[number]))
         for number, (name, shape) in images.items()
     ]
 
 
-def read_coco_boxes(path: str | Path, image_name: str | None = None) -> dict[int, Drawn]:
+def read_coco_boxes(
+    path: str | Path,
+    image_name: str | None = None,
+    shape: tuple[int, int] | None = None,
+    *,
+    strict: bool = False,
+) -> dict[int, Drawn]:
     """Read the boxes of one image of a COCO file, as prompts.
 
     Parameters
@@ -164,6 +178,10 @@ def read_coco_boxes(path: str | Path, image_name: str | None = None) -> dict[int
         A file as :func:`read_coco` reads it; annotations need no segmentation.
     image_name : str, optional
         Which image, see :func:`chosen_image`.
+    shape : tuple of two ints, optional
+        Height and width of the image, to be compared with those that the file states.
+    strict : bool, optional
+        Refuse the file if an annotation of this image cannot be used, in place of leaving it out.
 
     Returns
     -------
@@ -173,16 +191,24 @@ def read_coco_boxes(path: str | Path, image_name: str | None = None) -> dict[int
     Raises
     ------
     FileError
-        As :func:`read_coco`, or if a box is none.
+        As :func:`read_coco`, or if the file states another size of the image.
     """
-    _, images, annotations = _contents(path)
+    content = _content(path)
+    images = _images(content, path, strict)
     names = [name for name, _ in images.values()]
     wanted = list(images)[chosen_image(names, image_name, path)]
-    boxes = [
-        _box(annotation, f"{path}: annotation {annotation.get('id', '')}")
-        for number, annotation in annotations
-        if number == wanted
-    ]
+    check_image_shape(images[wanted][1], shape, path)
+    boxes = []
+    others = set(images) - {wanted}
+    with Entries.of(path, "annotation", strict=strict) as entries:
+        for where, given in _annotations(content):
+            number = given.get("image_id") if isinstance(given, dict) else None
+            if isinstance(number, int | float) and number in others:
+                continue
+            with entries.each(where):
+                annotation = as_mapping(given, where)
+                _image_id(annotation, images, where)
+                boxes.append(_box(annotation, where))
     return _rectangles(boxes)
 
 
@@ -216,7 +242,8 @@ def chosen_image(names: Sequence[str], wanted: str | None, path: str | Path) -> 
         File names of the images, as the file gives them.
     wanted : str or None
         A name or path. Folders do not count where the names themselves are different, and neither
-        do extensions. None means the only image there is.
+        do the extensions of images; other dots belong to the name. None means the only image there
+        is.
     path : str or Path
         The file, for messages.
 
@@ -243,7 +270,7 @@ def chosen_image(names: Sequence[str], wanted: str | None, path: str | Path) -> 
                 "file name (image_name=)."
             )
         return 0
-    for part in (str, _file_name, _stem):
+    for part in (str, file_name, image_stem):
         found = [index for index, name in enumerate(names) if part(name) == part(wanted)]
         if len(found) == 1:
             return found[0]
@@ -252,64 +279,88 @@ def chosen_image(names: Sequence[str], wanted: str | None, path: str | Path) -> 
     )
 
 
-def _file_name(name: str) -> str:
-    return name.replace("\\", "/").rsplit("/", 1)[-1]
-
-
-def _stem(name: str) -> str:
-    return _file_name(name).split(".", 1)[0]
-
-
 _Images = dict[int, tuple[str, tuple[int, int]]]
 
 
-def _contents(
-    path: str | Path,
-) -> tuple[dict[int, str], _Images, Iterator[tuple[int, dict[str, Any]]]]:
-    """Read names of categories, names and sizes of images, and annotations with their image."""
-    content = as_mapping(read_json(path), f"{path}")
-    categories: dict[int, str] = {}
-    for one in as_list(content.get("categories", []), "categories"):
-        known = as_mapping(one, "a category")
-        categories[as_number(known.get("id"), "id of a category", whole=True)] = str(
-            known.get("name", "")
-        )
+def _content(path: str | Path) -> dict[str, Any]:
+    """Read a file, and check that it is one of this format."""
+    content = read_json(path)
+    lists = isinstance(content, dict) and all(
+        isinstance(content.get(name), list) for name in ("images", "annotations")
+    )
+    if not lists:
+        raise other_json(content, path, "COCO instances")
+    known: dict[str, Any] = content
+    return known
+
+
+def _categories(content: Mapping[str, Any]) -> dict[int, str]:
+    """Read the names of the categories; those that have no number name nothing."""
+    listed = content.get("categories")
+    known = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return {one["id"]: str(one.get("name", "")) for one in known if type(one.get("id")) is int}
+
+
+def _images(content: Mapping[str, Any], path: str | Path, strict: bool) -> _Images:
+    """Read names and sizes of the images."""
     images: _Images = {}
-    for one in as_list(content.get("images"), "images"):
-        image = as_mapping(one, "an image")
-        number = as_number(image.get("id"), "id of an image", whole=True)
-        if number in images:
-            raise FileError(f"{path}: two images have the id {number}.")
-        shape = _size([image.get("height"), image.get("width")], f"image {number}")
-        images[number] = str(image.get("file_name", "")), shape
-    annotations = as_list(content.get("annotations"), "annotations")
+    repeated = set()
+    with Entries.of(path, "image", strict=strict) as entries:
+        for place, one in enumerate(content["images"]):
+            number = one.get("id") if isinstance(one, dict) else None
+            where = f"image {place if number is None else number}"
+            with entries.each(where):
+                image = as_mapping(one, where)
+                number = as_number(image.get("id"), f"{where}: id", whole=True)
+                shape = size_of([image.get("height"), image.get("width")], where)
+                if number in images:
+                    repeated.add(number)
+                images[number] = str(image.get("file_name", "")), shape
+    if repeated:
+        raise FileError(
+            f"{path}: two images have the id {min(repeated)}, so that nothing says which one an "
+            "annotation belongs to. Give each its own id."
+        )
+    return images
 
-    def iterate() -> Iterator[tuple[int, dict[str, Any]]]:
-        for one in annotations:
-            annotation = as_mapping(one, "an annotation")
-            number = as_number(annotation.get("image_id"), "image_id", whole=True)
-            if number not in images:
-                raise FileError(
-                    f"{path}: an annotation belongs to image {number}, which is missing."
-                )
-            yield number, annotation
 
-    return categories, images, iterate()
+def _annotations(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Go through the annotations, each with its place, for messages."""
+    for place, one in enumerate(content["annotations"]):
+        number = one.get("id", place) if isinstance(one, dict) else place
+        yield f"annotation {number}", one
+
+
+def _image_id(annotation: Mapping[str, Any], images: _Images, where: str) -> int:
+    number: int = as_number(annotation.get("image_id"), f"{where}: image_id", whole=True)
+    if number not in images:
+        raise FileError(f"{where} belongs to image {number}, which is missing.")
+    return number
 
 
 def _object(
-    annotation: Mapping[str, Any], shape: tuple[int, int], categories: Mapping[int, str]
+    annotation: Mapping[str, Any],
+    shape: tuple[int, int],
+    categories: Mapping[int, str],
+    where: str,
+    entries: Entries,
 ) -> FileObject:
-    category = categories.get(as_number(annotation.get("category_id"), "category_id", whole=True))
+    category = None
+    if annotation.get("category_id") is not None:
+        number = as_number(annotation["category_id"], f"{where}: category_id", whole=True)
+        category = categories.get(number)
     score = annotation.get("score")
+    if isinstance(score, float) and not math.isfinite(score):
+        score = None
+    mask = decode(annotation.get("segmentation"), shape, where, entries)
     known = {"id", "image_id", "category_id", "segmentation", "area", "bbox", "score"}
     if not annotation.get("iscrowd"):
         known.add("iscrowd")
     return FileObject(
-        as_number(annotation.get(_LABEL_ID, 0), _LABEL_ID, whole=True),
-        _decoded(annotation.get("segmentation"), shape),
+        as_number(annotation.get(_LABEL_ID, 0), f"{where}: {_LABEL_ID}", whole=True),
+        check_pixels(mask, shape, where),
         category="" if category in (None, _OBJECT) else str(category),
-        score=None if score is None else as_number(score, "score"),
+        score=None if score is None else as_number(score, f"{where}: score"),
         extra={k: v for k, v in annotation.items() if k not in known | {_LABEL_ID}},
     )
 
@@ -323,59 +374,3 @@ def _numbered(objects: Sequence[FileObject]) -> list[FileObject]:
 def _distinct(ids: Sequence[int]) -> Sequence[int]:
     good = all(number > 0 for number in ids) and len(set(ids)) == len(ids)
     return ids if good else range(1, len(ids) + 1)
-
-
-def _encoded(one: FileObject, shape: tuple[int, int]) -> dict[str, Any]:
-    return {
-        "size": [shape[0], shape[1]],
-        "counts": compress_runs(runs_of_crop(one.mask, shape)),
-    }
-
-
-def _polygons(one: FileObject) -> list[list[float]]:
-    outline: Any = outline_of(one.mask)
-    parts = getattr(outline, "geoms", [outline])
-    if any(len(part.interiors) for part in parts):
-        raise FileError(
-            f"Object {one.label_id} has a hole, which polygons of the COCO format cannot have. "
-            "Write run-length encodings instead (polygons=False)."
-        )
-    return [np.asarray(part.exterior.coords)[:-1].ravel().tolist() for part in parts]
-
-
-def _decoded(segmentation: Any, shape: tuple[int, int]) -> CroppedMask:
-    if isinstance(segmentation, list):
-        return _from_polygons(segmentation, shape)
-    encoding = as_mapping(segmentation, "segmentation")
-    size = _size(as_list(encoding.get("size"), "size"), "the encoding")
-    if size != shape:
-        raise FileError(f"It is encoded for {size} pixels, but its image has {shape}.")
-    counts = encoding.get("counts")
-    if isinstance(counts, str):
-        runs = expand_runs(counts)
-    else:
-        runs = [as_number(one, "a run", whole=True) for one in as_list(counts, "counts")]
-    return crop_from_runs(runs, size)
-
-
-def _from_polygons(polygons: list[Any], shape: tuple[int, int]) -> CroppedMask:
-    import shapely
-
-    parts = []
-    for polygon in polygons:
-        values = [as_number(v, "a coordinate") for v in as_list(polygon, "a polygon")]
-        if len(values) < 6 or len(values) % 2:
-            raise FileError(f"A polygon of {len(values)} numbers; needed are x, y of 3 or more.")
-        part = shapely.Polygon(np.reshape(values, (-1, 2)))
-        parts.append(part if part.is_valid else shapely.make_valid(part))
-    return fill_polygon(shapely.union_all(parts), shape)
-
-
-def _size(values: Sequence[Any], what: str) -> tuple[int, int]:
-    if len(values) != 2:
-        raise FileError(f"The size of {what} is {list(values)}; needed are height and width.")
-    height, width = (as_number(v, f"size of {what}", whole=True) for v in values)
-    sensible = 0 < height <= _LARGEST_SIDE_PX and 0 < width <= _LARGEST_SIDE_PX
-    if not sensible or height * width > _LARGEST_IMAGE_PX:
-        raise FileError(f"The size of {what} is {height} x {width} pixels; no image has it.")
-    return height, width

@@ -6,14 +6,17 @@ usual for images; Bankhead et al., "QuPath", Scientific Reports 2017).
 
 from __future__ import annotations
 
+import math
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.core.outlines import fill_polygon, outline_of, smooth_outline
 from napari_samhq.errors import FileError
+from napari_samhq.io.entries import Entries
 from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json, write_json
-from napari_samhq.io.objects import FileObject
+from napari_samhq.io.json_kinds import other_json
+from napari_samhq.io.objects import FileObject, check_image_shape, check_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +28,7 @@ __all__ = [
     "geometry_of",
     "load_features",
     "measurements_of",
+    "objects_in",
     "read_geojson",
     "write_features",
     "write_geojson",
@@ -34,6 +38,7 @@ _LABEL_ID = "label_id"
 _SCORE = "score"
 _NOTE = "napari_samhq"  # beside the members of the format, which RFC 7946 allows
 _AREAS = frozenset({"Polygon", "MultiPolygon", "GeometryCollection"})
+_PROMPTS = ("Point", "MultiPoint", "LineString", "MultiLineString", "LinearRing")
 # So that the same object gets the same identifier each time it is written.
 _NAMESPACE = uuid.UUID("6f1b0d4e-9f5c-4f0e-8a53-5f0d3c1c7a11")
 
@@ -46,33 +51,47 @@ class Features:
     ----------
     path : str
         The file, for messages.
-    listed : list of dict
+    listed : list
         As they are in the file.
     note : dict
         What was noted of all of them when they were written here: ``image_shape``, ``pixel_size``,
         ``unit``, and ``kind``, which is "prompts" for prompts.
+    numbers : tuple of int
+        Places of the features in the file, from 1, where these are some of them.
     """
 
     path: str
-    listed: list[dict[str, Any]]
+    listed: list[Any]
     note: dict[str, Any] = field(default_factory=dict)
+    numbers: tuple[int, ...] = ()
 
-    def __iter__(self) -> Iterator[tuple[str, dict[str, Any], Any]]:
-        """Go through the places (for messages), features and geometries."""
-        for number, feature in enumerate(self.listed, start=1):
-            where = f"{self.path}: feature {number}"
-            yield where, feature, geometry_of(feature, where)
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Go through the features, each with its place, for messages."""
+        numbers = self.numbers or range(1, len(self.listed) + 1)
+        for number, feature in zip(numbers, self.listed, strict=True):
+            yield f"feature {number}", feature
+
+    @property
+    def image_shape(self) -> tuple[int, int] | None:
+        """Height and width of the image, if the file says something sensible."""
+        noted: Any = self.note.get("image_shape")
+        if not isinstance(noted, list) or [type(n) for n in noted] != [int, int]:
+            return None
+        sensible = all(0 < n <= 2**20 for n in noted) and math.prod(noted) <= 2**31
+        return (noted[0], noted[1]) if sensible else None
 
     def split(self) -> tuple[Features, Features]:
-        """Tell features with an area from the others, which are prompts."""
+        """Tell features with an area, or nothing that can be read, from the others: prompts."""
         if self.note.get("kind") == "prompts":
             return replace(self, listed=[]), self
-        kinds = [geometry.geom_type in _AREAS for _, _, geometry in self]
-        pairs = list(zip(self.listed, kinds, strict=True))
-        areas = [feature for feature, has_area in pairs if has_area]
-        return replace(self, listed=areas), replace(
-            self, listed=[feature for feature, has_area in pairs if not has_area]
+        parts: tuple[list[int], list[int]] = [], []
+        for index, feature in enumerate(self.listed):
+            parts[_is_prompt(feature)].append(index)
+        areas, others = (
+            replace(self, listed=[self.listed[i] for i in one], numbers=tuple(i + 1 for i in one))
+            for one in parts
         )
+        return areas, others
 
 
 def write_geojson(
@@ -126,7 +145,7 @@ def write_features(
 
 
 def read_geojson(
-    path: str | Path | Features, shape: tuple[int, int] | None = None
+    path: str | Path, shape: tuple[int, int] | None = None, *, strict: bool = False
 ) -> list[FileObject]:
     """Read the areas of a GeoJSON file.
 
@@ -137,6 +156,10 @@ def read_geojson(
         feature.
     shape : tuple of two ints, optional
         Height and width of the image; what lies outside is cut off.
+    strict : bool, optional
+        Refuse the file if a feature cannot be used. Otherwise such features are left out: damaged
+        ones, those without a pixel in the image, and points and lines, which are prompts, see
+        :func:`~napari_samhq.io.geojson_prompts.read_geojson_prompts`.
 
     Returns
     -------
@@ -147,17 +170,35 @@ def read_geojson(
     Raises
     ------
     FileError
-        If the file is none of this format, or has a geometry without area: points and lines are
-        prompts, see :func:`~napari_samhq.io.geojson_prompts.read_geojson_prompts`.
+        If the file is none of this format, none of its features can be used, or it states another
+        size of the image.
+
+    Warns
+    -----
+    SamHQWarning
+        If features were left out.
     """
+    features = load_features(path)
+    with Entries.of(path, "feature", strict=strict) as entries:
+        return objects_in(features, shape, entries)
+
+
+def objects_in(
+    features: Features, shape: tuple[int, int] | None, entries: Entries
+) -> list[FileObject]:
+    """Read the areas among features, as :func:`read_geojson`."""
+    check_image_shape(features.image_shape, shape, features.path)
     objects = []
-    for where, feature, geometry in path if isinstance(path, Features) else load_features(path):
-        if geometry.geom_type not in _AREAS:
-            raise FileError(
-                f"{where} is a {geometry.geom_type}, which has no area. Use it as a prompt "
-                "instead, or leave it out."
-            )
-        objects.append(_object(feature, fill_polygon(geometry, shape)))
+    for where, feature in features:
+        with entries.each(where):
+            geometry = geometry_of(feature, where)
+            if geometry.geom_type not in _AREAS:
+                raise FileError(
+                    f"{where} is a {geometry.geom_type}, which has no area. Use it as a prompt "
+                    "instead, or leave it out."
+                )
+            mask = check_pixels(fill_polygon(geometry, shape), shape, where)
+            objects.append(_object(feature, mask))
     ids = [one.label_id for one in objects]
     if all(one > 0 for one in ids) and len(set(ids)) == len(ids):
         return objects
@@ -173,6 +214,8 @@ def load_features(path: str | Path) -> Features:
         If it is none.
     """
     content = read_json(path)
+    if not _is_geojson(content):
+        raise other_json(content, path, "GeoJSON with features")
     note: Any = {}
     if isinstance(content, dict):
         kind, note = content.get("type"), content.get(_NOTE)
@@ -181,17 +224,19 @@ def load_features(path: str | Path) -> Features:
                 f"{path} has a coordinate reference system ('crs'), so its coordinates are places "
                 "on a map. Needed are pixels of the image: convert it, and leave 'crs' out."
             )
-        if kind == "Feature":
-            content = [content]
-        elif kind == "FeatureCollection":
-            content = content.get("features")
-        else:
-            raise FileError(
-                f"{path} is a GeoJSON of type {kind!r}; needed is a FeatureCollection or a Feature."
-            )
+        content = [content] if kind == "Feature" else content.get("features")
     listed = as_list(content, f"{path}: features")
-    features = [as_mapping(one, f"{path}: a feature") for one in listed]
-    return Features(f"{path}", features, note if isinstance(note, dict) else {})
+    return Features(f"{path}", listed, note if isinstance(note, dict) else {})
+
+
+def _is_geojson(content: Any) -> bool:
+    """Tell a collection, a feature, and a list of features, one of which may be damaged."""
+    if isinstance(content, dict):
+        return content.get("type") in ("Feature", "FeatureCollection")
+    return isinstance(content, list) and (
+        not content
+        or any(isinstance(one, dict) and one.get("type") == "Feature" for one in content)
+    )
 
 
 def _is_usual(crs: Any) -> bool:
@@ -235,17 +280,23 @@ def category_of(properties: Mapping[str, Any]) -> str:
     return str(classified.get("name") or "")
 
 
-def geometry_of(feature: dict[str, Any], where: str) -> Any:
+def geometry_of(feature: Any, where: str) -> Any:
     """Read the geometry of a feature, of two dimensions; a FileError says what is wrong with it."""
     import shapely
 
-    described = as_mapping(feature.get("geometry"), f"{where}: geometry")
+    described = as_mapping(as_mapping(feature, where).get("geometry"), f"{where}: geometry")
     _check_numbers(described.get("coordinates", described.get("geometries", [])), where)
     try:
         # The third coordinate, where there is one, is a height and says nothing about pixels.
         return shapely.force_2d(shapely.geometry.shape(described))
     except (shapely.errors.ShapelyError, AttributeError, ValueError, TypeError, KeyError) as error:
         raise FileError(f"{where}: its geometry cannot be read ({error}).") from error
+
+
+def _is_prompt(feature: Any) -> bool:
+    """Tell whether a feature says that it is points or lines."""
+    geometry = feature.get("geometry") if isinstance(feature, dict) else None
+    return isinstance(geometry, dict) and geometry.get("type") in _PROMPTS
 
 
 def _check_numbers(values: Any, where: str) -> None:
@@ -264,6 +315,8 @@ def _check_numbers(values: Any, where: str) -> None:
 def _object(feature: dict[str, Any], mask: Any) -> FileObject:
     properties = as_mapping(feature.get("properties") or {}, "properties")
     measured = measurements_of(properties)
+    # QuPath writes NaN for what it could not measure; the same as not measured.
+    measured = {name: value for name, value in measured.items() if not _is_nan(value)}
     label_id, score = measured.get(_LABEL_ID, 0), measured.get(_SCORE)
     known = {"objectType", "name", "classification", "measurements"}
     extra = {k: v for k, v in properties.items() if k not in known}
@@ -276,6 +329,10 @@ def _object(feature: dict[str, Any], mask: Any) -> FileObject:
         score=None if score is None else as_number(score, _SCORE),
         extra=extra | ({"measurements": others} if others else {}),
     )
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _feature(one: FileObject, smooth_px: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ x and y are in pixels from the outer corner of the first pixel, see :mod:`napari
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,20 +14,23 @@ from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc, rc_to_corner_xy
 from napari_samhq.core.shapes import outline_of_shape
 from napari_samhq.errors import FileError
+from napari_samhq.io.entries import Entries
 from napari_samhq.io.geojson import (
     Features,
     category_of,
+    geometry_of,
     load_features,
     measurements_of,
     write_features,
 )
 from napari_samhq.io.json_files import as_mapping, as_number
+from napari_samhq.io.objects import check_image_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["read_geojson_prompts", "write_geojson_prompts"]
+__all__ = ["prompts_in", "read_geojson_prompts", "write_geojson_prompts"]
 
 _LABEL_ID = "label_id"
 _BACKGROUND = "Background"
@@ -35,7 +39,9 @@ _BESIDE = frozenset({"background", "negative", "ignore*", "ignore"})
 _CORNERS_OF_A_BOX = 4
 
 
-def read_geojson_prompts(path: str | Path | Features) -> dict[int, Drawn]:
+def read_geojson_prompts(
+    path: str | Path, shape: tuple[int, int] | None = None, *, strict: bool = False
+) -> dict[int, Drawn]:
     """Read points, lines and areas as prompts.
 
     Parameters
@@ -45,6 +51,10 @@ def read_geojson_prompts(path: str | Path | Features) -> dict[int, Drawn]:
         same measurement ``label_id``, or else the same name, are prompts of one object; every
         other one is an object of its own. Points of the class Background, Negative or Ignore lie
         beside their object.
+    shape : tuple of two ints, optional
+        Height and width of the image, to be compared with those that the file states.
+    strict : bool, optional
+        Refuse the file if a feature cannot be used, in place of leaving it out.
 
     Returns
     -------
@@ -55,19 +65,37 @@ def read_geojson_prompts(path: str | Path | Features) -> dict[int, Drawn]:
     Raises
     ------
     FileError
-        If the file is none of this format, or something is not on, or beside, any object.
+        If the file is none of this format, none of its features can be used, or it states another
+        size of the image.
+
+    Warns
+    -----
+    SamHQWarning
+        If features were left out: damaged ones, and what lies beside no object.
     """
-    groups: dict[Any, list[tuple[int, Drawn]]] = {}
-    features = path if isinstance(path, Features) else load_features(path)
-    for number, (where, feature, geometry) in enumerate(features, start=1):
-        properties = as_mapping(feature.get("properties") or {}, f"{where}: properties")
-        beside = category_of(properties).strip().lower() in _BESIDE
-        drawn = _drawn(geometry, positive=not beside, where=where)
-        if drawn:
+    features = load_features(path)
+    with Entries.of(path, "feature", strict=strict) as entries:
+        return prompts_in(features, shape, entries)
+
+
+def prompts_in(
+    features: Features, shape: tuple[int, int] | None, entries: Entries
+) -> dict[int, Drawn]:
+    """Read features as prompts, as :func:`read_geojson_prompts`."""
+    check_image_shape(features.image_shape, shape, features.path)
+    groups: dict[Any, list[tuple[str, Drawn]]] = {}
+    for where, feature in features:
+        with entries.each(where):
+            geometry = geometry_of(feature, where)
+            properties = as_mapping(feature.get("properties") or {}, f"{where}: properties")
+            beside = category_of(properties).strip().lower() in _BESIDE
+            drawn = _drawn(geometry, positive=not beside, where=where)
+            if not drawn:
+                raise FileError(f"{where} has an empty geometry.")
             label_id, name = _label_id(properties, where), str(properties.get("name") or "")
-            key = ("id", label_id) if label_id else ("name", name) if name else ("number", number)
-            groups.setdefault(key, []).append((number, drawn))
-    return dict(sorted(_numbered(groups, features.path)))
+            key = ("id", label_id) if label_id else ("name", name) if name else ("number", where)
+            groups.setdefault(key, []).append((where, drawn))
+    return dict(sorted(_numbered(groups, entries)))
 
 
 def write_geojson_prompts(
@@ -108,7 +136,7 @@ def write_geojson_prompts(
 
 
 def _numbered(
-    groups: Mapping[Any, list[tuple[int, Drawn]]], path: str
+    groups: Mapping[Any, list[tuple[str, Drawn]]], entries: Entries
 ) -> Iterator[tuple[int, Drawn]]:
     """Put what belongs to one object together; those without a label id get the next free one."""
     taken = {key[1] for key in groups if key[0] == "id"}
@@ -118,11 +146,14 @@ def _numbered(
         shapes = tuple(shape for _, one in parts for shape in one.shapes)
         drawn = Drawn(points, shapes)
         if not drawn.says_where:
-            raise FileError(
-                f"{path}: feature {parts[0][0]} says what lies beside an object, but nothing says "
-                f"which. Give it the name of its object, and that a point of another class than "
-                f"{_BACKGROUND}."
-            )
+            for where, _ in parts:
+                with entries.again(where):
+                    raise FileError(
+                        f"{where} says what lies beside an object, but nothing says which. Give it "
+                        "the name of its object, and that a point of another class than "
+                        f"{_BACKGROUND}."
+                    )
+            continue
         if key[0] == "id":
             yield key[1], drawn
             continue
@@ -132,6 +163,8 @@ def _numbered(
 
 def _label_id(properties: Mapping[str, Any], where: str) -> int:
     found = measurements_of(properties).get(_LABEL_ID, 0)
+    if isinstance(found, float) and math.isnan(found):  # how QuPath says that there is none
+        return 0
     label_id: int = as_number(found, f"{where}: {_LABEL_ID}", whole=True)
     return max(label_id, 0)
 

@@ -12,9 +12,11 @@ import numpy as np
 from napari_samhq.core.outlines import fill_polygon, outline_of
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained, replacing
-from napari_samhq.io.objects import FileObject
+from napari_samhq.io.entries import Entries
+from napari_samhq.io.objects import FileObject, check_pixels
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -64,7 +66,9 @@ def write_imagej_rois(
     return path
 
 
-def read_imagej_rois(path: str | Path, shape: tuple[int, int] | None = None) -> list[FileObject]:
+def read_imagej_rois(
+    path: str | Path, shape: tuple[int, int] | None = None, *, strict: bool = False
+) -> list[FileObject]:
     """Read ROIs with an area from a ``.roi`` or ``.zip`` file.
 
     Parameters
@@ -72,6 +76,9 @@ def read_imagej_rois(path: str | Path, shape: tuple[int, int] | None = None) -> 
     path : str or Path
     shape : tuple of two ints, optional
         Height and width of the image; what lies outside is cut off.
+    strict : bool, optional
+        Refuse the file if a ROI cannot be used. Otherwise such ROIs are left out: damaged ones,
+        those without an area or without a pixel in the image, and the notes that macOS adds.
 
     Returns
     -------
@@ -81,20 +88,28 @@ def read_imagej_rois(path: str | Path, shape: tuple[int, int] | None = None) -> 
     Raises
     ------
     FileError
-        If the file is damaged, too large, or has a ROI without area.
+        If the file is damaged or too large, or none of its ROIs can be used.
+
+    Warns
+    -----
+    SamHQWarning
+        If ROIs were left out.
     """
-    objects = []
-    for number, roi in enumerate(_rois(path), start=1):
-        outline = _outline(roi, f"{path}: ROI {number} ({roi.name})")
-        objects.append(FileObject(number, fill_polygon(outline, shape), name=roi.name))
+    objects: list[FileObject] = []
+    with Entries.of(path, "ROI", strict=strict) as entries:
+        for name, content in _contents(path):
+            with entries.each(name):
+                roi = _parsed(content, name)
+                where = f"{name} ({roi.name})" if roi.name else name
+                mask = check_pixels(fill_polygon(_outline(roi, where), shape), shape, where)
+                objects.append(FileObject(len(objects) + 1, mask, name=roi.name))
     return objects
 
 
-def _rois(path: str | Path) -> list[Any]:
+def _contents(path: str | Path) -> list[tuple[str, bytes]]:
+    """Read the files of ROIs in an archive, or the one that `path` is, without parsing them."""
     import zipfile
     from pathlib import Path
-
-    import roifile
 
     path = Path(path)
     if not path.is_file():
@@ -110,15 +125,42 @@ def _rois(path: str | Path) -> list[Any]:
                             f"{path} unpacks to {len(entries)} ROIs of {total} bytes; up to "
                             f"{_MOST_ROIS} ROIs and {_LARGEST_BYTES} bytes are read."
                         )
-                    return [roifile.ImagejRoi.frombytes(archive.read(e)) for e in entries]
-            return [roifile.ImagejRoi.frombytes(path.read_bytes())]
+                    return [(e.filename, _unpacked(archive, e)) for e in entries]
+            return [(path.name, path.read_bytes())]
         except (zipfile.BadZipFile, ValueError, IndexError, KeyError, EOFError) as error:
             raise FileError(f"{path} is no file of ImageJ ROIs: {error}.") from error
-        except Exception as error:
-            # struct.error and others that the library lets through for damaged files.
-            if isinstance(error, (OSError, MemoryError)):
-                raise
-            raise FileError(f"{path} is damaged: {error}.") from error
+
+
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Read an entry; nothing where it is damaged, encrypted, or packed in a rare way."""
+    import zipfile
+    import zlib
+
+    try:
+        return archive.read(entry)
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError):
+        return b""
+
+
+def _parsed(content: bytes, name: str) -> Any:
+    """Read a ROI.
+
+    Raises
+    ------
+    FileError
+        If it is none, or damaged.
+    """
+    import roifile
+
+    if name.startswith("__MACOSX/") or name.rsplit("/", 1)[-1].startswith("._"):
+        raise FileError(f"{name} is a note that macOS makes about a file, no ROI.")
+    try:
+        return roifile.ImagejRoi.frombytes(content)
+    except Exception as error:
+        # struct.error and others that the library lets through for damaged files.
+        if isinstance(error, (OSError, MemoryError)):
+            raise
+        raise FileError(f"{name} is no ROI of ImageJ, or damaged: {error}.") from error
 
 
 def _roi(one: FileObject, name: str) -> Any:
@@ -168,7 +210,7 @@ def _outline(roi: Any, where: str) -> Any:
         roifile.ROI_TYPE.TRACED,
     }
     if kind not in areas:
-        raise FileError(f"{where} is a {kind.name}, which has no area. Leave it out.")
+        raise FileError(f"{where} is a {kind.name}, which has no area.")
     rings = roi.coordinates(multi=True)
     rings = rings if isinstance(rings, list) else [rings]
     outline = shapely.Polygon()

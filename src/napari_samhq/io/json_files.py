@@ -1,8 +1,13 @@
-"""Reading JSON from anywhere: a cap on its size, and no surprises in it."""
+"""Reading JSON from anywhere: a cap on its size, and no surprises in it.
+
+NaN and Infinity, which JSON does not know and many programs write, are read; whoever uses a number
+refuses them by :func:`as_number`, and whoever does not is not disturbed.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +17,15 @@ from napari_samhq.io.atomic import explained, replacing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["as_list", "as_mapping", "as_number", "parse_json", "read_json", "write_json"]
+__all__ = [
+    "as_list",
+    "as_mapping",
+    "as_number",
+    "parse_json",
+    "read_json",
+    "without_nan",
+    "write_json",
+]
 
 LARGEST_BYTES = 2**29
 _LARGEST_NUMBER = 2**53  # up to here doubles hold each whole number
@@ -30,8 +43,8 @@ def read_json(path: str | Path, *, largest_bytes: int = LARGEST_BYTES) -> Any:
     Raises
     ------
     FileError
-        If the file is missing, too large or no JSON; has a number that is NaN or infinite, the
-        same key twice in one object, or is nested too deeply.
+        If the file is missing, too large or no JSON; has the same key twice in one object, or is
+        nested too deeply.
     """
     path = Path(path)
     if not path.is_file():
@@ -59,7 +72,6 @@ def parse_json(content: bytes, path: Path) -> Any:
         return json.loads(
             content.decode("utf-8-sig"),
             object_pairs_hook=lambda pairs: _without_repetition(pairs, path),
-            parse_constant=lambda name: _refuse_constant(name, path),
         )
     except RecursionError as error:
         raise FileError(f"{path} is nested too deeply to be a file of objects.") from error
@@ -74,6 +86,8 @@ def write_json(
 ) -> Path:
     """Write a JSON file, whole or not at all; with an indent it is for people, too.
 
+    Numbers that JSON does not know become null.
+
     Raises
     ------
     FileError
@@ -81,10 +95,29 @@ def write_json(
     """
     path = Path(path)
     separators = (",", ":") if indent is None else None
-    text = json.dumps(content, separators=separators, indent=indent, allow_nan=False)
+    try:
+        text = json.dumps(content, separators=separators, indent=indent, allow_nan=False)
+    except ValueError:  # a NaN somewhere, which files of others bring along
+        plain = without_nan(content)
+        text = json.dumps(plain, separators=separators, indent=indent, allow_nan=False)
     with replacing(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def without_nan(value: Any) -> Any:
+    """Replace numbers that JSON does not know by None, in lists and mappings too.
+
+    Examples
+    --------
+    >>> without_nan({"iou": [0.5, float("nan")]})
+    {'iou': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {key: without_nan(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def as_mapping(value: Any, where: str) -> dict[str, Any]:
@@ -124,7 +157,3 @@ def _without_repetition(pairs: Iterable[tuple[str, Any]], path: Path) -> dict[st
             raise FileError(f"{path} has the key {key!r} twice in one object.")
         result[key] = value
     return result
-
-
-def _refuse_constant(name: str, path: Path) -> float:
-    raise FileError(f"{path} contains {name}, which is no number in JSON.")

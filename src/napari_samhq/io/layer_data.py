@@ -15,7 +15,9 @@ import numpy as np
 
 from napari_samhq.errors import FileError, SamHQWarning
 from napari_samhq.io.calibration import Calibration
+from napari_samhq.io.entries import Entries
 from napari_samhq.io.labels import LABEL_SUFFIXES, read_labels
+from napari_samhq.io.names import image_stem
 from napari_samhq.io.objects import labels_of
 
 if TYPE_CHECKING:
@@ -63,13 +65,15 @@ def is_readable(path: str | Path) -> bool:
     return path.suffix.lower() in LABEL_SUFFIXES
 
 
-def read_layer_data(path: str | Path) -> list[LayerData]:
+def read_layer_data(path: str | Path, *, strict: bool = False) -> list[LayerData]:
     """Read a file as layers.
 
     Parameters
     ----------
     path : str or Path
         COCO, GeoJSON, ROIs of ImageJ, or a label image (TIFF, PNG, npy, OME-Zarr).
+    strict : bool, optional
+        Refuse a file in which an object cannot be used, in place of leaving it out.
 
     Returns
     -------
@@ -86,18 +90,18 @@ def read_layer_data(path: str | Path) -> list[LayerData]:
     Warns
     -----
     SamHQWarning
-        If objects overlap: labels hold one of them in each pixel.
+        If objects overlap (labels hold one of them in each pixel), or were left out.
     """
     path = Path(path)
     name = path.name.lower()
     if name.endswith(".geojson"):
-        return _of_geojson(path)
+        return _of_geojson(path, strict)
     if name.endswith(".json"):
-        return _of_coco(path)
+        return _of_coco(path, strict)
     if name.endswith((".zip", ".roi")):
         from napari_samhq.io.imagej import read_imagej_rois
 
-        return [_labels_layer(read_imagej_rois(path), None, _stem(path))]
+        return [_labels_layer(read_imagej_rois(path, strict=strict), None, image_stem(path.name))]
     return [_of_label_image(path)]
 
 
@@ -127,10 +131,6 @@ def _holds_rois(path: Path) -> bool:
         return False
 
 
-def _stem(path: Path) -> str:
-    return path.name.split(".", 1)[0] or path.name
-
-
 # ------------------------------------------------------------------------------------------ reading
 
 
@@ -138,7 +138,7 @@ def _of_label_image(path: Path) -> LayerData:
     found = read_labels(path)
     # Zarr arrays stay where they are; napari knows no other array that is read piece by piece.
     labels = found.labels if path.is_dir() else np.asarray(found.labels[...])
-    options: dict[str, Any] = {"name": _stem(path)}
+    options: dict[str, Any] = {"name": image_stem(path.name)}
     if found.calibration is not None:
         options |= _placed(found.calibration)
     if found.properties:
@@ -156,29 +156,22 @@ def _placed(calibration: Calibration) -> dict[str, Any]:
     return placed
 
 
-def _of_geojson(path: Path) -> list[LayerData]:
-    from napari_samhq.io.geojson import load_features, read_geojson
-    from napari_samhq.io.geojson_prompts import read_geojson_prompts
+def _of_geojson(path: Path, strict: bool) -> list[LayerData]:
+    from napari_samhq.io.geojson import load_features, objects_in
+    from napari_samhq.io.geojson_prompts import prompts_in
 
     areas, others = load_features(path).split()
-    layers: list[LayerData] = []
-    if areas.listed:
-        data, options, kind = _labels_layer(read_geojson(areas), _noted_shape(areas), _stem(path))
+    name, layers = image_stem(path.name), []
+    with Entries.of(path, "feature", strict=strict) as entries:
+        objects = objects_in(areas, areas.image_shape, entries)
+        prompts = prompts_in(others, None, entries)
+    if objects:
+        data, options, kind = _labels_layer(objects, areas.image_shape, name)
         layers.append((data, options | _noted_placement(areas), kind))
-    if others.listed:
-        prompts = read_geojson_prompts(others)
-        layers += _prompt_layers(prompts, _stem(path), _noted_placement(others))
+    layers += _prompt_layers(prompts, name, _noted_placement(others))
     if not layers:
         raise FileError(f"{path} has no feature in it.")
     return layers
-
-
-def _noted_shape(features: Features) -> tuple[int, int] | None:
-    noted: Any = features.note.get("image_shape")
-    if not isinstance(noted, list) or [type(n) for n in noted] != [int, int]:
-        return None
-    sensible = all(0 < n <= 2**20 for n in noted) and math.prod(noted) <= 2**31
-    return (noted[0], noted[1]) if sensible else None
 
 
 def _noted_placement(features: Features) -> dict[str, Any]:
@@ -195,12 +188,12 @@ def _noted_placement(features: Features) -> dict[str, Any]:
         return {}
 
 
-def _of_coco(path: Path) -> list[LayerData]:
+def _of_coco(path: Path, strict: bool) -> list[LayerData]:
     from napari_samhq.io.coco import read_coco
 
     layers: list[LayerData] = []
-    for image in read_coco(path, boxes_alone=True):
-        name = _stem(Path(image.file_name.replace("\\", "/"))) or _stem(path)
+    for image in read_coco(path, boxes_alone=True, strict=strict):
+        name = image_stem(image.file_name) or image_stem(path.name)
         if image.objects or not image.boxes:
             layers.append(_labels_layer(image.objects, image.shape, name))
         layers += _prompt_layers(image.boxes, name, {})

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.core.masks import CroppedMask
-from napari_samhq.errors import ImageError
+from napari_samhq.errors import FileError, ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["FileObject", "box_xywh", "labels_of", "objects_of"]
+__all__ = ["FileObject", "box_xywh", "check_image_shape", "check_pixels", "labels_of", "objects_of"]
 
 
 _PIECE_PX = 2048
@@ -126,7 +127,7 @@ def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = Non
     listed = list(objects)
     if shape is None:
         ends = [(one.mask.top + one.mask.height, one.mask.left + one.mask.width) for one in listed]
-        shape = (max((r for r, _ in ends), default=1), max((c for _, c in ends), default=1))
+        shape = (max(1, *(r for r, _ in ends), 1), max(1, *(c for _, c in ends), 1))
     highest = max((one.label_id for one in listed), default=0)
     fits = highest + len(listed) <= np.iinfo(np.int32).max
     labels: NDArray[Any] = np.zeros(shape, dtype=np.int32 if fits else np.int64)
@@ -142,6 +143,69 @@ def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = Non
             inside = one.mask.within((part.shape[0], part.shape[1]), start)
             part[inside] = label_id
     return labels
+
+
+def check_image_shape(
+    noted: Sequence[int] | None, shape: tuple[int, int] | None, path: str | Path
+) -> None:
+    """Check that a file belongs to an image of this size.
+
+    Parameters
+    ----------
+    noted : sequence of two ints, or None
+        Height and width that the file states, if it does.
+    shape : tuple of two ints, or None
+        Height and width of the image, if they are known.
+    path : str or Path
+        The file, for messages.
+
+    Raises
+    ------
+    FileError
+        If they differ.
+
+    Examples
+    --------
+    >>> check_image_shape([30, 40], (30, 40), "a.json")
+    """
+    if noted is None or shape is None or tuple(noted) == tuple(shape):
+        return
+    raise FileError(
+        f"{path} belongs to an image of {noted[0]} x {noted[1]} pixels, and this one has "
+        f"{shape[0]} x {shape[1]}. Take the file of this image, or the image at that resolution; "
+        "if only the size in the file is wrong, correct it there."
+    )
+
+
+def check_pixels(mask: CroppedMask, shape: tuple[int, int] | None, where: str) -> CroppedMask:
+    """Check that an object has pixels in the image.
+
+    Parameters
+    ----------
+    mask : CroppedMask
+    shape : tuple of two ints, or None
+        Height and width of the image, if they are known; no image has negative coordinates.
+    where : str
+        Which object, for messages.
+
+    Raises
+    ------
+    FileError
+        If it has none.
+    """
+    bottom, right = mask.top + mask.height, mask.left + mask.width
+    rows, cols = shape or (max(bottom, 1), max(right, 1))
+    if not mask:
+        in_it = "" if shape is None else f" in the image of {rows} x {cols} pixels"
+        raise FileError(
+            f"{where} covers the centre of no pixel{in_it}: it has no area, or lies outside."
+        )
+    if bottom <= 0 or right <= 0 or mask.top >= rows or mask.left >= cols:
+        raise FileError(
+            f"{where} lies outside of the image: rows {mask.top} to {bottom - 1}, columns "
+            f"{mask.left} to {right - 1}. Coordinates are pixels from its upper left corner."
+        )
+    return mask
 
 
 def box_xywh(mask: CroppedMask) -> list[float]:

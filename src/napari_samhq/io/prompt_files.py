@@ -14,9 +14,11 @@ from napari_samhq.core.prompts import Prompt
 from napari_samhq.core.shapes import outline_of_shape, points_along
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
+from napari_samhq.io.entries import Entries
+from napari_samhq.io.objects import check_image_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from napari_samhq.core.drawn import Drawn
     from napari_samhq.io.session_document import SavedSession
@@ -39,6 +41,7 @@ def read_prompts(
     *,
     shape: tuple[int, int] | None = None,
     plane: Sequence[int] | None = None,
+    strict: bool = False,
 ) -> dict[int, Prompt]:
     """Read prompts from any file that has some.
 
@@ -52,11 +55,13 @@ def read_prompts(
         Which image, where the file has several (COCO).
     shape : tuple of two ints, optional
         Height and width of the image in pixels. With it prompts are cleaned as
-        :meth:`Prompt.cleaned` does, and areas that are no boxes go along as masks; without it
-        they give the box around them.
+        :meth:`Prompt.cleaned` does, areas that are no boxes go along as masks, and files that state
+        another size are refused; without it areas give the box around them.
     plane : sequence of int, optional
         Which plane of a stack, where the file has prompts in several (sessions): one index for each
         axis before the rows.
+    strict : bool, optional
+        Refuse the file if something in it cannot be used, in place of leaving it out.
 
     Returns
     -------
@@ -66,10 +71,13 @@ def read_prompts(
     Raises
     ------
     FileError
-        If the file cannot be read, has no prompt in it, or several images or planes and nothing
-        says which.
-    PromptError
-        If `shape` is given and a prompt is unusable.
+        If the file cannot be read, has no prompt in it that can be used, belongs to an image of
+        another size, or has several images or planes and nothing says which.
+
+    Warns
+    -----
+    SamHQWarning
+        If entries of the file were left out: how many, the first few, and why.
 
     Examples
     --------
@@ -79,24 +87,46 @@ def read_prompts(
     (97, [0.0, 232.0, 22.0, 261.0])
     """
     if Path(path).suffix.lower() == ".csv":
-        prompts = _read_csv(Path(path))
-        return prompts if shape is None else {n: p.cleaned(shape) for n, p in prompts.items()}
-    drawn = read_drawn(path, image_name, plane=plane)
+        found = _read_csv(Path(path))
+        if shape is None:
+            return found
+        return _usable({n: p.cleaned for n, p in found.items()}, shape, path, strict)
+    drawn = read_drawn(path, image_name, shape=shape, plane=plane, strict=strict)
     if not drawn:
         raise FileError(f"{path} has no prompt in it. Draw points, boxes or lines, and save again.")
     if shape is None:
         return {label_id: _prompt_of(one) for label_id, one in drawn.items()}
-    return {label_id: one.to_prompt(shape) for label_id, one in drawn.items()}
+    return _usable({n: one.to_prompt for n, one in drawn.items()}, shape, path, strict)
+
+
+def _usable(
+    makers: Mapping[int, Callable[[tuple[int, int]], Prompt]],
+    shape: tuple[int, int],
+    path: str | Path,
+    strict: bool,
+) -> dict[int, Prompt]:
+    """Make the prompts of an image of this size, and leave out those that say nothing in it."""
+    prompts: dict[int, Prompt] = {}
+    with Entries.of(path, "object", strict=strict) as entries:
+        for label_id, make in makers.items():
+            with entries.each(f"object {label_id}"):
+                prompts[label_id] = make(shape)
+    return prompts
 
 
 def read_drawn(
-    path: str | Path, image_name: str | None = None, *, plane: Sequence[int] | None = None
+    path: str | Path,
+    image_name: str | None = None,
+    *,
+    shape: tuple[int, int] | None = None,
+    plane: Sequence[int] | None = None,
+    strict: bool = False,
 ) -> dict[int, Drawn]:
     """Read prompts as they were drawn: points, boxes, lines and polygons.
 
     Parameters
     ----------
-    path, image_name, plane
+    path, image_name, shape, plane, strict
         As :func:`read_prompts`; CSV files excepted.
 
     Returns
@@ -113,15 +143,15 @@ def read_drawn(
     if name.endswith(".samhq.json"):
         from napari_samhq.io.session_files import read_session
 
-        return _drawn_in_session(read_session(path), path, plane)
+        return _drawn_in_session(read_session(path), path, shape, plane)
     if name.endswith(".geojson"):
         from napari_samhq.io.geojson_prompts import read_geojson_prompts
 
-        return read_geojson_prompts(path)
+        return read_geojson_prompts(path, shape, strict=strict)
     if name.endswith(".json"):
         from napari_samhq.io.coco import read_coco_boxes
 
-        return read_coco_boxes(path, image_name)
+        return read_coco_boxes(path, image_name, shape, strict=strict)
     raise FileError(
         f"{path} is no file of prompts. Prompts are read from {', '.join(PROMPT_SUFFIXES)}."
     )
@@ -261,7 +291,10 @@ def _prompt_of(drawn: Drawn) -> Prompt:
 
 
 def _drawn_in_session(
-    saved: SavedSession, path: str | Path, plane: Sequence[int] | None
+    saved: SavedSession,
+    path: str | Path,
+    shape: tuple[int, int] | None,
+    plane: Sequence[int] | None,
 ) -> dict[int, Drawn]:
     placed = [(one.plane, one.label_id, one.drawn) for one in saved.objects]
     placed += [
@@ -276,8 +309,11 @@ def _drawn_in_session(
     if len(planes) > 1:
         listed = ", ".join(str(position) for _, position in planes[:10])
         raise FileError(
-            f"{path} has prompts in {len(planes)} planes, at {listed}. Say which one (plane=)."
+            f"{path} has prompts in {len(planes)} planes, at {listed}. Say which one: --plane "
+            "(plane=)."
         )
+    for axes, _ in planes:
+        check_image_shape([saved.image.shape[axis] for axis in axes], shape, path)
     return {
         label_id: drawn
         for where, label_id, drawn in placed

@@ -12,7 +12,7 @@ from napari_samhq.errors import FileError, ImageError, SettingsError
 from napari_samhq.io.atomic import replacing
 from napari_samhq.io.calibration import Calibration
 from napari_samhq.io.labels import LABEL_SUFFIXES, write_labels
-from napari_samhq.io.objects import objects_of
+from napari_samhq.io.objects import check_image_shape, objects_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -225,7 +225,11 @@ def _table_in_pieces(
 
 
 def read_objects(
-    path: str | Path, shape: tuple[int, int] | None = None, image_name: str | None = None
+    path: str | Path,
+    shape: tuple[int, int] | None = None,
+    image_name: str | None = None,
+    *,
+    strict: bool = False,
 ) -> list[FileObject]:
     """Read the objects of one image from a COCO, GeoJSON or ImageJ file.
 
@@ -234,30 +238,41 @@ def read_objects(
     path : str or Path
         ``.json``, ``.geojson``, ``.zip`` or ``.roi``.
     shape : tuple of two ints, optional
-        Height and width of the image; what lies outside is cut off. COCO files say it themselves.
+        Height and width of the image; what lies outside is cut off, and files that state another
+        size are refused.
     image_name : str, optional
         Which image, where a COCO file has several.
+    strict : bool, optional
+        Refuse the file if an object in it cannot be used, in place of leaving it out.
 
     Raises
     ------
     FileError
-        If the file cannot be read, or has several images and nothing says which.
+        If the file cannot be read, belongs to an image of another size, or has several images and
+        nothing says which.
+
+    Warns
+    -----
+    SamHQWarning
+        If objects were left out.
     """
     name = Path(path).name.lower()
     if name.endswith(".geojson"):
         from napari_samhq.io.geojson import read_geojson
 
-        return read_geojson(path, shape)
+        return read_geojson(path, shape, strict=strict)
     if name.endswith((".zip", ".roi")):
         from napari_samhq.io.imagej import read_imagej_rois
 
-        return read_imagej_rois(path, shape)
+        return read_imagej_rois(path, shape, strict=strict)
     if name.endswith(".json") and not name.endswith(".samhq.json"):
         from napari_samhq.io.coco import chosen_image, read_coco
 
-        images = read_coco(path)
+        images = read_coco(path, strict=strict)
         names = [one.file_name for one in images]
-        return list(images[chosen_image(names, image_name, path)].objects)
+        chosen = images[chosen_image(names, image_name, path)]
+        check_image_shape(chosen.shape, shape, path)
+        return list(chosen.objects)
     raise FileError(
         f"{path} is no file of objects. They are read from {', '.join(OBJECT_SUFFIXES)} and .roi."
     )

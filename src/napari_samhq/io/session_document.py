@@ -26,6 +26,7 @@ from napari_samhq.io.journal_writer import (
     plane_to_json,
     record_to_json,
 )
+from napari_samhq.io.json_files import without_nan
 from napari_samhq.io.pixel_reader import PixelReader
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def to_document(saved: SavedSession) -> dict[str, Any]:
         document["categories"] = [
             {"label_id": label_id, "category": name} for label_id, name in saved.categories.items()
         ]
-    put_back(document, dict(saved.unread))
+    put_back(document, without_nan(dict(saved.unread)))
     return document
 
 
