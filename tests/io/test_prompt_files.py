@@ -78,7 +78,7 @@ def test_boxes_are_numbered_by_line(csv) -> None:
 )
 def test_a_wrong_line_is_named(csv, text: str, message: str) -> None:
     with pytest.raises(FileError, match=message):
-        read_points_csv(csv(text))
+        read_points_csv(csv(text), strict=True)
 
 
 def test_a_box_of_three_numbers_is_refused(csv) -> None:

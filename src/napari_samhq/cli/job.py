@@ -68,6 +68,7 @@ def segment_prompts(
     prompts: Mapping[int, Prompt],
     *,
     store: Path | None = None,
+    strict: bool = False,
 ) -> Result:
     """Segment one object per prompt, with a bar on stderr.
 
@@ -81,6 +82,8 @@ def segment_prompts(
         The prompt of each object, by its label id.
     store : Path, optional
         Folder of an :class:`~napari_samhq.inference.store.EmbeddingStore`.
+    strict : bool, optional
+        Refuse prompts that lie outside of the image, in place of leaving them out.
 
     Returns
     -------
@@ -90,12 +93,12 @@ def segment_prompts(
     Raises
     ------
     PromptError
-        If a prompt is unusable, or no object has a point inside of the image.
+        If no prompt can be used in the image, or one cannot and `strict` is set.
 
     Warns
     -----
     SamHQWarning
-        If objects were left out whose points lie outside of the image.
+        If objects were left out whose points or boxes lie outside of the image.
     """
     from napari_samhq.inference.segment import LabelPainter
     from napari_samhq.inference.store import EmbeddingStore
@@ -108,7 +111,7 @@ def segment_prompts(
     if windowed.windows.is_small:  # a large image is looked at where prompts are, later
         windowed.prepare()
     embedded = time.perf_counter()
-    usable = _inside(prompts, image_shape)
+    usable = _inside(prompts, image_shape, strict)
     ids = list(usable)
     painter = LabelPainter(image_shape)
     scores: dict[int, float] = {}
@@ -123,30 +126,38 @@ def segment_prompts(
     return Result(painter.labels, scores, seconds, doubts)
 
 
-def _inside(prompts: Mapping[int, Prompt], image_shape: tuple[int, int]) -> dict[int, Prompt]:
-    """Leave out objects that have only points, and none of those on them inside of the image."""
+def _inside(
+    prompts: Mapping[int, Prompt], image_shape: tuple[int, int], strict: bool
+) -> dict[int, Prompt]:
+    """Leave out objects of which nothing that says where they are lies inside of the image."""
     with warnings.catch_warnings():
         # It would tell of every single point; here all objects are told in one go.
         warnings.simplefilter("ignore", SamHQWarning)
-        usable = {n: p for n, p in prompts.items() if not _points_outside(p, image_shape)}
-    outside = [number for number in prompts if number not in usable]
-    if outside:
+        usable = {n: p for n, p in prompts.items() if not _outside(p, image_shape)}
+    left_out = [number for number in prompts if number not in usable]
+    if left_out:
         height, width = image_shape
-        which = ", ".join(map(str, outside[:10])) + (", ..." if len(outside) > 10 else "")
+        which = ", ".join(map(str, left_out[:10])) + (", ..." if len(left_out) > 10 else "")
+        what = "point on them" if all(p.box is None for p in prompts.values()) else "point or box"
         told = (
-            f"{len(outside)} of {len(prompts)} objects have no point on them inside of the image "
+            f"{len(left_out)} of {len(prompts)} objects have no {what} inside of the image "
             f"of {height} x {width} pixels: {which}."
         )
-        if not usable:
-            raise PromptError(f"{told} Points are rows and columns, in image pixels.")
+        if strict or not usable:
+            raise PromptError(f"{told} Points and boxes are rows and columns, in image pixels.")
         warnings.warn(f"{told} They were left out.", SamHQWarning, stacklevel=3)
     return usable
 
 
-def _points_outside(prompt: Prompt, image_shape: tuple[int, int]) -> bool:
-    """Tell whether a prompt has points and nothing else, and none of those on the object usable."""
+def _outside(prompt: Prompt, image_shape: tuple[int, int]) -> bool:
+    """Tell whether nothing of a prompt can be used in the image, or none of its points on it."""
     from napari_samhq.core.prompts import usable_points
 
-    if prompt.points is None or prompt.box is not None or prompt.mask is not None:
-        return False
-    return not usable_points(prompt.points[prompt.point_labels == 1], image_shape).any()
+    if prompt.points is not None and prompt.box is None and prompt.mask is None:
+        on = prompt.points[prompt.point_labels == 1]
+        return not usable_points(on, image_shape).any()
+    try:
+        prompt.cleaned(image_shape)
+    except PromptError:
+        return True
+    return False

@@ -206,11 +206,11 @@ def _read_prompts(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[
         suffixes = (".csv",) if wanted.kind != "prompts" else prompt_files.PROMPT_SUFFIXES
         path = beside(found.path, path, suffixes)
     if wanted.kind == "points":
-        return prompt_files.read_points_csv(path)
+        return prompt_files.read_points_csv(path, plane=wanted.plane, strict=wanted.strict)
     if wanted.kind == "boxes":
-        return prompt_files.read_boxes_csv(path)
-    # Points in tables that lie outside of the image are left out later, with a word on it.
-    known = None if path.suffix.lower() == ".csv" else shape
+        return prompt_files.read_boxes_csv(path, plane=wanted.plane, strict=wanted.strict)
+    # What lies outside of the image in tables is left out later, with a word on it.
+    known = None if prompt_files.is_table(path) else shape
     return prompt_files.read_prompts(
         path, found.path.name, shape=known, plane=wanted.plane, strict=wanted.strict
     )
@@ -313,7 +313,9 @@ def _check_free(task: Task, wanted: Wanted, recipe: dict[str, Any]) -> None:
 def _by_prompts(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
     from napari_samhq.cli.job import segment_prompts
 
-    result = segment_prompts(engine.predictor, task.source, task.prompts, store=wanted.store)
+    result = segment_prompts(
+        engine.predictor, task.source, task.prompts, store=wanted.store, strict=wanted.strict
+    )
     table = result.table()
     write_result(task, result.labels, table, overwrite=wanted.overwrite)
     return {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,26 +11,27 @@ from napari_samhq.core.geometry import box_around
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.core.shapes import outline_of_shape, points_along
 from napari_samhq.errors import FileError
-from napari_samhq.io.atomic import explained
+from napari_samhq.io import csv_prompts
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.objects import check_image_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_samhq.core.drawn import Drawn
     from napari_samhq.io.session_document import SavedSession
 
-__all__ = ["PROMPT_SUFFIXES", "read_boxes_csv", "read_drawn", "read_points_csv", "read_prompts"]
+__all__ = [
+    "PROMPT_SUFFIXES",
+    "is_table",
+    "read_boxes_csv",
+    "read_drawn",
+    "read_points_csv",
+    "read_prompts",
+]
 
 PROMPT_SUFFIXES = (".csv", ".geojson", ".json", ".samhq.json")
 """Ends of the names of files that :func:`read_prompts` reads."""
-
-_BOX = ("min_row", "min_col", "max_row", "max_col")
-_POINT = ("row", "col")
-_POINT_EXTRA = ("object", "label")
-# The names under which napari saves a Points layer of a single plane.
-_SYNONYMS = {"axis-0": "row", "axis-1": "col"}
 
 
 def read_prompts(
@@ -48,7 +47,8 @@ def read_prompts(
     Parameters
     ----------
     path : str or Path
-        ``.csv`` (points, or boxes if there is a column ``min_row``), ``.geojson`` (points, lines
+        ``.csv`` (points, or boxes if there is a column ``min_row``; also points and shapes that
+        napari saves), ``.geojson`` (points, lines
         and areas, as QuPath writes them), ``.json`` (COCO: boxes), or ``.samhq.json`` (a session:
         the prompts of its objects, finished or not).
     image_name : str, optional
@@ -58,8 +58,8 @@ def read_prompts(
         :meth:`Prompt.cleaned` does, areas that are no boxes go along as masks, and files that state
         another size are refused; without it areas give the box around them.
     plane : sequence of int, optional
-        Which plane of a stack, where the file has prompts in several (sessions): one index for each
-        axis before the rows.
+        Which plane of a stack, where the file has prompts in several: one index for each axis
+        before the rows.
     strict : bool, optional
         Refuse the file if something in it cannot be used, in place of leaving it out.
 
@@ -86,8 +86,10 @@ def read_prompts(
     >>> len(prompts), prompts[1].box.tolist()
     (97, [0.0, 232.0, 22.0, 261.0])
     """
-    if Path(path).suffix.lower() == ".csv":
-        found = _read_csv(Path(path))
+    table = csv_prompts.load_table(path) if Path(path).suffix.lower() == ".csv" else None
+    if table is not None and not csv_prompts.is_shapes(table):
+        read = csv_prompts.boxes_in if csv_prompts.is_boxes(table) else csv_prompts.points_in
+        found = read(table, plane, strict=strict)
         if shape is None:
             return found
         return _usable({n: p.cleaned for n, p in found.items()}, shape, path, strict)
@@ -97,6 +99,13 @@ def read_prompts(
     if shape is None:
         return {label_id: _prompt_of(one) for label_id, one in drawn.items()}
     return _usable({n: one.to_prompt for n, one in drawn.items()}, shape, path, strict)
+
+
+def is_table(path: str | Path) -> bool:
+    """Tell whether a file lists points or boxes as CSV, and no shapes of napari."""
+    if Path(path).suffix.lower() != ".csv":
+        return False
+    return not csv_prompts.is_shapes(csv_prompts.load_table(path))
 
 
 def _usable(
@@ -127,7 +136,7 @@ def read_drawn(
     Parameters
     ----------
     path, image_name, shape, plane, strict
-        As :func:`read_prompts`; CSV files excepted.
+        As :func:`read_prompts`; of CSV files those that napari saves from shapes.
 
     Returns
     -------
@@ -140,6 +149,8 @@ def read_drawn(
         As :func:`read_prompts`.
     """
     name = Path(path).name.lower()
+    if name.endswith(".csv") and csv_prompts.is_shapes(table := csv_prompts.load_table(path)):
+        return csv_prompts.shapes_in(table, plane, strict=strict)
     if name.endswith(".samhq.json"):
         from napari_samhq.io.session_files import read_session
 
@@ -157,17 +168,26 @@ def read_drawn(
     )
 
 
-def read_points_csv(path: str | Path) -> dict[int, Prompt]:
+def read_points_csv(
+    path: str | Path, *, plane: Sequence[int] | None = None, strict: bool = False
+) -> dict[int, Prompt]:
     """Read points, and which object each belongs to.
 
     Parameters
     ----------
     path : str or Path
-        A CSV file. Its first line may name the columns: ``row`` and ``col`` (image pixels, integers
-        on pixel centres), ``object`` (a whole number from 1 on; points that share it are prompts of
-        one object) and ``label`` (1 on the object, 0 beside it); other columns are ignored.
-        Without such a line the columns are these, in this order; the last two may be missing. CSV
-        files that napari saves from the points of one plane are understood too.
+        A CSV file, see :func:`~napari_samhq.io.tables.read_table`. Its first line may name the
+        columns: ``row`` and ``col`` (image pixels, integers on pixel centres), ``object`` (a whole
+        number from 1 on; points that share it are prompts of one object), ``label`` or ``polarity``
+        (1, "object" or "positive" on the object; 0, "background" or "negative" beside it), and
+        ``t``, ``z`` or ``plane`` (index of the plane, from 0); other columns are ignored. Without
+        such a line the columns are the first four of these, in this order; the last two may be
+        missing. CSV files that napari saves from points are understood too: the last two axes are
+        rows and columns.
+    plane : sequence of int, optional
+        Which plane of a stack, one index for each axis before the rows.
+    strict : bool, optional
+        Refuse the file if a line cannot be used, in place of leaving it out.
 
     Returns
     -------
@@ -178,7 +198,13 @@ def read_points_csv(path: str | Path) -> dict[int, Prompt]:
     Raises
     ------
     FileError
-        If the file cannot be read or a line makes no sense; the message has its number.
+        If the file cannot be read, no line can be used (the message has its number), or points lie
+        in several planes and nothing says which one is meant.
+
+    Warns
+    -----
+    SamHQWarning
+        If lines were left out.
 
     Notes
     -----
@@ -190,39 +216,25 @@ def read_points_csv(path: str | Path) -> dict[int, Prompt]:
         14, 20, 1, 0
         50, 60, 2, 1
     """
-    path = Path(path)
-    points: dict[int, list[tuple[float, float]]] = {}
-    labels: dict[int, list[int]] = {}
-    for count, (line, row) in enumerate(_rows(path, _POINT, _POINT_EXTRA), start=1):
-        number = _whole(row["object"], "object", path, line) if "object" in row else count
-        label = _whole(row["label"], "label", path, line) if "label" in row else 1
-        if number < 1:
-            raise FileError(f"{path}, line {line}: object {number}; objects count from 1.")
-        if label not in (0, 1):
-            raise FileError(
-                f"{path}, line {line}: label {label}; needed is 1 (on the object) or 0 (beside)."
-            )
-        points.setdefault(number, []).append((row["row"], row["col"]))
-        labels.setdefault(number, []).append(label)
-    for number, of_object in labels.items():
-        if 1 not in of_object:
-            raise FileError(
-                f"{path}: object {number} has only points beside it (label 0). Give each object "
-                "at least one point with label 1; the column 'object' says which belong together."
-            )
-    return {number: Prompt(points[number], labels[number]) for number in sorted(points)}
+    return csv_prompts.points_in(csv_prompts.load_table(path), plane, strict=strict)
 
 
-def read_boxes_csv(path: str | Path) -> dict[int, Prompt]:
+def read_boxes_csv(
+    path: str | Path, *, plane: Sequence[int] | None = None, strict: bool = False
+) -> dict[int, Prompt]:
     """Read boxes, one per object.
 
     Parameters
     ----------
     path : str or Path
         A CSV file. Its first line may name the columns ``min_row``, ``min_col``, ``max_row`` and
-        ``max_col`` (image pixels, integers on pixel centres) and ``object`` (whole numbers from 1
-        on, each once); other columns are ignored. Without such a line the columns are these, in
-        this order; the last may be missing. Tables of objects that were written here serve too.
+        ``max_col`` (image pixels, integers on pixel centres), ``object`` (whole numbers from 1 on,
+        each once), and ``t``, ``z`` or ``plane`` (index of the plane, from 0); other columns are
+        ignored. Without such a line the columns are the first five of these, in this order; the
+        last may be missing. Tables of objects that were written here serve too, and shapes that
+        napari saves, as the boxes around them.
+    plane, strict
+        As :func:`read_points_csv`.
 
     Returns
     -------
@@ -233,7 +245,7 @@ def read_boxes_csv(path: str | Path) -> dict[int, Prompt]:
     Raises
     ------
     FileError
-        If the file cannot be read or a line makes no sense; the message has its number.
+        As :func:`read_points_csv`.
 
     Examples
     --------
@@ -242,33 +254,11 @@ def read_boxes_csv(path: str | Path) -> dict[int, Prompt]:
     >>> len(boxes), boxes[1].box.tolist()
     (97, [0.0, 232.0, 22.0, 261.0])
     """
-    path = Path(path)
-    boxes: dict[int, Prompt] = {}
-    for count, (line, row) in enumerate(_rows(path, _BOX, ("object",)), start=1):
-        number = _whole(row["object"], "object", path, line) if "object" in row else count
-        if number < 1 or number in boxes:
-            raise FileError(
-                f"{path}, line {line}: object {number}; objects count from 1, and each has one box."
-            )
-        boxes[number] = Prompt(box=[row[name] for name in _BOX])
-    return boxes
-
-
-def _read_csv(path: Path) -> dict[int, Prompt]:
-    """Tell points from boxes by the names of the columns, or how many there are."""
-    first = next((cells for _, cells in _lines(path)), None)
-    if first is None:
-        raise FileError(f"{path} has no prompt in it. Needed are lines of points or boxes.")
-    names = {cell.lower() for cell in first}
-    if names & set(_BOX):
-        return read_boxes_csv(path)
-    if all(_is_number(cell) for cell in first) and len(first) == len(_BOX):
-        raise FileError(
-            f"{path} has four numbers in a line, which could be boxes, or points with their object "
-            f"and label. Name the columns in the first line: {', '.join(_BOX)}; or "
-            f"{', '.join((*_POINT, *_POINT_EXTRA))}."
-        )
-    return read_points_csv(path)
+    table = csv_prompts.load_table(path)
+    if csv_prompts.is_shapes(table):
+        shapes = csv_prompts.shapes_in(table, plane, strict=strict)
+        return {number: _prompt_of(one) for number, one in shapes.items()}
+    return csv_prompts.boxes_in(table, plane, strict=strict)
 
 
 def _prompt_of(drawn: Drawn) -> Prompt:
@@ -319,90 +309,3 @@ def _drawn_in_session(
         for where, label_id, drawn in placed
         if [(where.axes, where.position)] == planes
     }
-
-
-def _rows(
-    path: Path, needed: tuple[str, ...], extra: tuple[str, ...]
-) -> Iterator[tuple[int, dict[str, float]]]:
-    """Yield (line number, column name -> number) for each line with content."""
-    names: list[str] | None = None
-    empty = True
-    for line, cells in _lines(path):
-        if names is None:
-            names = _header(cells, needed, path, line)
-            if names is not None:
-                continue
-            names = [*needed, *extra]
-            if not len(needed) <= len(cells) <= len(names):
-                raise FileError(
-                    f"{path}, line {line}: {len(cells)} values; needed are {', '.join(needed)}"
-                    f"{' and perhaps ' + ', '.join(extra) if extra else ''}."
-                )
-            names = names[: len(cells)]
-        if len(cells) != len(names):
-            raise FileError(
-                f"{path}, line {line}: {len(cells)} values where {len(names)} are needed "
-                f"({', '.join(names)})."
-            )
-        empty = False
-        wanted = zip(names, cells, strict=True)
-        yield line, {n: _number(c, n, path, line) for n, c in wanted if n in (*needed, *extra)}
-    if empty:
-        raise FileError(f"{path} has no prompt in it. Needed are lines of {', '.join(needed)}.")
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, cells) of the lines that are not blank."""
-    if not path.is_file():
-        raise FileError(f"There is no file {path}. Check the path.")
-    try:
-        # utf-8-sig: spreadsheet programs put a byte order mark before the first column's name.
-        with (
-            explained("read", path, "Check the permission to read it."),
-            path.open(newline="", encoding="utf-8-sig") as file,
-        ):
-            reader = csv.reader(file)
-            for cells in reader:
-                cells = [cell.strip() for cell in cells]
-                if any(cells):
-                    yield reader.line_num, cells
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"{path} is not a CSV file: {error}.") from error
-
-
-def _header(cells: list[str], needed: tuple[str, ...], path: Path, line: int) -> list[str] | None:
-    """Return the names of the columns if this line has names, None if it has numbers."""
-    if all(_is_number(cell) for cell in cells):
-        return None
-    names = [_SYNONYMS.get(cell.lower(), cell.lower()) for cell in cells]
-    if "area_px" in names:  # a table of objects, which calls the object by its label id
-        names = ["object" if name == "label" else name for name in names]
-    missing = [name for name in needed if name not in names]
-    if missing:
-        raise FileError(
-            f"{path}, line {line}: no column {', '.join(missing)}; it has {', '.join(cells)}. "
-            f"Needed are {', '.join(needed)}."
-        )
-    if len(set(names)) < len(names):
-        raise FileError(f"{path}, line {line}: two columns have the same name.")
-    return names
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _number(cell: str, name: str, path: Path, line: int) -> float:
-    if not _is_number(cell) or not math.isfinite(float(cell)):
-        raise FileError(f"{path}, line {line}: {name} is '{cell}'; needed is a number.")
-    return float(cell)
-
-
-def _whole(value: float, name: str, path: Path, line: int) -> int:
-    if value != int(value):
-        raise FileError(f"{path}, line {line}: {name} is {value}; needed is a whole number.")
-    return int(value)
