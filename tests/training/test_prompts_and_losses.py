@@ -3,8 +3,8 @@ import torch
 
 from napari_samhq.model.mask_decoder import DecodedMasks
 from napari_samhq.training.adam import AdamW
-from napari_samhq.training.heads import DenseHeads, dense_targets
 from napari_samhq.training.losses import box_weight, mask_loss, prompt_loss, soft_iou
+from napari_samhq.training.queries import QueryHead
 from napari_samhq.training.simulate import (
     clicks_in,
     corrective_clicks,
@@ -67,7 +67,7 @@ def test_jittered_boxes_stay_boxes_inside_the_crop(generator):
 def test_simulated_users_repeat():
     one, two = (torch.Generator().manual_seed(3) for _ in range(2))
     target = _regions()[:, None].float()
-    assert torch.equal(rough_masks(target, one), rough_masks(target, two))
+    assert torch.equal(rough_masks(target, None, one), rough_masks(target, None, two))
     assert torch.equal(clicks_in(target[:, 0] > 0, one), clicks_in(target[:, 0] > 0, two))
 
 
@@ -140,29 +140,59 @@ def test_scores_learn_the_iou_of_what_the_user_gets():
     assert float(wrong.loss - right.loss) == pytest.approx(0.5)
 
 
-def test_dense_targets_mark_objects_and_the_line_between_touching_ones():
-    labels = torch.zeros(1, 16, 16, dtype=torch.int16)
-    labels[:, 4:12, 2:8], labels[:, 4:12, 8:14] = 1, 2
-    foreground, border = dense_targets(labels)[0]
-    assert foreground[3, 3] == 1
-    assert foreground[0, 0] == 0
-    assert border[4, 3] == border[4, 4] == 0.5
-    assert border[4, 2] == 0
-
-
 def test_pixel_queries_can_be_learned():
     from napari_samhq.model.sam_hq import ImageFeatures
 
     torch.manual_seed(0)
-    heads = DenseHeads(8, 4)
+    head = QueryHead(8, 4)
     target = _square()
     fine = torch.cat([target, 1 - target, torch.zeros(1, 2, 32, 32)], dim=1)
     features = ImageFeatures(torch.zeros(1, 8, 8, 8), fine)
-    optimizer = AdamW([{"params": list(heads.parameters())}], lr=0.02)
+    optimizer = AdamW([{"params": list(head.parameters())}], lr=0.02)
     for _ in range(60):
         index, points = torch.tensor([0]), torch.tensor([[30, 24]])
-        loss, iou = heads.query_loss(features, index, points, target)
+        loss, iou = head.query_loss(features, index, points, target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     assert float(iou) == 1.0
+
+
+def test_a_click_on_the_wrong_side_costs_more_than_one_on_its_own():
+    target = _square()
+    logits = (target - 0.5) * 8
+    inside, outside = torch.tensor([[[30, 24]]]), torch.tensor([[[2, 2]]])
+    yes, no = torch.tensor([[1]]), torch.tensor([[0]])
+    assert click_loss(logits, inside, yes, 2) < 0.1 < click_loss(logits, inside, no, 2)
+    assert click_loss(logits, outside, no, 2) < 0.1 < click_loss(logits, outside, yes, 2)
+
+
+def test_ranking_asks_only_for_the_order():
+    iou = torch.tensor([[0.9, 0.5, 0.1]])
+    right = ranking_loss(torch.tensor([[0.6, 0.4, 0.2]]), iou)
+    assert right < ranking_loss(torch.tensor([[0.4, 0.6, 0.2]]), iou)
+    assert right < ranking_loss(torch.tensor([[0.5, 0.5, 0.5]]), iou)
+
+
+def test_what_is_not_annotated_costs_nothing():
+    labels = torch.zeros(1, 32, 32, dtype=torch.int16)
+    labels[:, 4:20, 4:20] = 1
+    targets = torch.from_numpy(dense_targets(labels[0].numpy())[None])
+    maps = torch.zeros(1, 5, 16, 16)
+    everywhere = maps.clone()
+    everywhere[..., 11:] = 9.0  # the model sees something where nobody looked
+
+    def loss(maps, complete):
+        known = torch.tensor([complete])
+        return float(dense_loss(DenseMaps.of(maps), labels, targets, known))
+
+    assert loss(maps, False) == loss(everywhere, False)
+    assert loss(maps, True) < loss(everywhere, True)
+
+
+def test_rough_masks_are_hints_and_no_echo():
+    target = _square().repeat(64, 1, 1, 1)
+    masks = rough_masks(target, None, torch.Generator().manual_seed(0)) > 0
+    truth = target > 0.5
+    common = (masks & truth).sum((1, 2, 3)) / (masks | truth).sum((1, 2, 3))
+    assert common.min() < 0.5 < common.median() < 0.95

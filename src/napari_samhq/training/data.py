@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 
 from napari_samhq.errors import FileError
 
@@ -45,7 +44,10 @@ fits it.
 
 @dataclass(frozen=True)
 class Record:
-    """One annotated image of a data folder (a row of its manifest)."""
+    """One annotated image of a data folder (a row of its manifest).
+
+    ``complete``: every object of the annotated kind is marked, so that background is background.
+    """
 
     source: str
     stem: str
@@ -54,6 +56,7 @@ class Record:
     channels: int
     group: str
     folder: Path
+    complete: bool = True
 
     @property
     def look(self) -> tuple[str, int, int, int]:
@@ -116,6 +119,7 @@ def read_manifest(folder: str | Path) -> list[Record]:
                 int(r["channels"]),
                 r["group"],
                 folder,
+                r.get("complete", "yes") != "no",
             )
             for r in rows
         ]
@@ -196,13 +200,20 @@ class AnnotatedImage:
     labels: NDArray[np.int32]
     source: str = ""
     name: str = ""
+    complete: bool = True
     ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     areas: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     centers_rc: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
 
     @classmethod
     def from_arrays(
-        cls, image: NDArray[Any], labels: NDArray[Any], source: str = "", name: str = ""
+        cls,
+        image: NDArray[Any],
+        labels: NDArray[Any],
+        source: str = "",
+        name: str = "",
+        *,
+        complete: bool = True,
     ) -> AnnotatedImage:
         """Build levels and the object table from an 8-bit image (H, W) or (H, W, C) and its label
         image.
@@ -217,23 +228,23 @@ class AnnotatedImage:
             )
             levels.append(((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8))
         labels = labels.astype(np.int32)
-        slices = ndimage.find_objects(labels)
-        ids, areas, centers = [], [], []
-        for index, where in enumerate(slices, start=1):
-            if where is None:
-                continue
-            inside = np.argwhere(labels[where] == index)
-            ids.append(index)
-            areas.append(float(len(inside)))
-            centers.append(inside.mean(0) + np.array([where[0].start, where[1].start]))
+        counts = np.bincount(labels.ravel())
+        ids = np.flatnonzero(counts[1:]) + 1
+        areas = counts[ids].astype(np.float64)
+        sums = [
+            np.bincount(labels.ravel(), np.broadcast_to(steps, labels.shape).ravel())[ids]
+            for steps in np.ogrid[: labels.shape[0], : labels.shape[1]]
+        ]
+        centers = np.column_stack([total / areas for total in sums])
         return cls(
             levels,
             labels,
             source,
             name,
-            np.array(ids, np.int64),
-            np.array(areas),
-            np.array(centers).reshape(-1, 2),
+            complete,
+            ids.astype(np.int64),
+            areas,
+            centers,
         )
 
     @property
@@ -283,7 +294,9 @@ def load_image(record: Record) -> AnnotatedImage:
             "they must have the same size"
         )
         raise FileError(msg)
-    return AnnotatedImage.from_arrays(stretch_to_uint8(image), labels, record.source, record.stem)
+    return AnnotatedImage.from_arrays(
+        stretch_to_uint8(image), labels, record.source, record.stem, complete=record.complete
+    )
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,21 @@ import torch.nn.functional as F
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_samhq.model.dense_head import DenseMaps
     from napari_samhq.model.mask_decoder import DecodedMasks
 
-__all__ = ["PromptLoss", "box_weight", "mask_loss", "prompt_loss", "soft_iou"]
+__all__ = [
+    "PromptLoss",
+    "box_weight",
+    "click_loss",
+    "dense_loss",
+    "mask_loss",
+    "prompt_loss",
+    "ranking_loss",
+    "soft_iou",
+]
+
+_RANK_TEMPERATURE = 0.05  # IoUs that differ by less are about equally good
 
 
 class PromptLoss(NamedTuple):
@@ -117,11 +129,77 @@ def prompt_loss(decoded: DecodedMasks, target: Tensor, *, ambiguous: Tensor) -> 
     candidates = 0.5 * (alone + summed)
     with_hq = sam.detach() + hq.detach()
     iou = soft_iou(with_hq, target)
-    score = F.mse_loss(decoded.scores.float(), iou)
+    scores = decoded.scores.float()
+    score = F.mse_loss(scores, iou)
+    ranks = ranking_loss(scores[:, 1:], iou[:, 1:])
     loss = (
         what_user_gets.mean()
         + 0.35 * parts.sum(1).mean()
         + (torch.where(ambiguous, 0.5, 0.2) * candidates).mean()
         + 0.5 * score
+        + 0.05 * ranks
     )
     return PromptLoss(loss, iou[:, 0].mean(), iou[:, 0].detach())
+
+
+def ranking_loss(scores: Tensor, iou: Tensor) -> Tensor:
+    """Cross-entropy between the order of the scores and that of the IoUs.
+
+    Squared errors alone teach how good the three candidates of a prompt are together, and hardly
+    which of them is the best (listwise ranking: Cao et al., ICML 2007).
+
+    Parameters
+    ----------
+    scores, iou : (P, M)
+    """
+    wanted = F.softmax(iou / _RANK_TEMPERATURE, dim=1)
+    return -(wanted * F.log_softmax(scores.float() / _RANK_TEMPERATURE, dim=1)).sum(1).mean()
+
+
+def click_loss(logits: Tensor, points_xy: Tensor, labels: Tensor, stride: int) -> Tensor:
+    """Mean cross-entropy at the clicked places: each must lie on its side of the mask.
+
+    Parameters
+    ----------
+    logits : (P, 1, h, w)
+    points_xy : (P, k, 2)
+        Crop px.
+    labels : (P, k)
+        1 foreground, 0 background.
+    stride : int
+        Crop px per cell.
+    """
+    cols, rows = (points_xy // stride).long().unbind(2)
+    rows = rows.clamp(0, logits.shape[2] - 1)
+    cols = cols.clamp(0, logits.shape[3] - 1)
+    index = torch.arange(len(logits), device=logits.device)[:, None]
+    at = logits[:, 0].float()[index, rows, cols]
+    return F.binary_cross_entropy_with_logits(at, labels.float())
+
+
+def dense_loss(maps: DenseMaps, labels: Tensor, targets: Tensor, complete: Tensor) -> Tensor:
+    """Loss of the dense head: cross-entropy of the foreground, absolute errors of distances and
+    directions.
+
+    What is not annotated counts only where all objects are.
+
+    Parameters
+    ----------
+    maps : DenseMaps
+        Of B crops.
+    labels : (B, c, c) int
+    targets : (B, 5, c / 2, c / 2)
+        As :func:`~napari_samhq.training.dense_targets.dense_targets` gives them.
+    complete : (B,) bool
+        Whether every object of the crop is annotated.
+    """
+    inside = F.avg_pool2d((labels > 0).float()[:, None], 2)[:, 0]
+    known = torch.maximum(complete.float()[:, None, None].expand_as(inside), (inside > 0).float())
+    entropy = F.binary_cross_entropy_with_logits(maps.foreground, inside, reduction="none")
+    foreground = (entropy * known).sum() / known.sum().clamp_min(1)
+    border, middle, direction, weight = targets.float().split([1, 1, 2, 1], dim=1)
+    weight = weight[:, 0] * torch.where(inside > 0, 1.0, 0.25) * known
+    distances = (maps.border - border[:, 0]).abs() + (maps.middle - middle[:, 0]).abs()
+    directions = (maps.direction - direction).abs().sum(1) * (inside > 0)
+    errors = ((distances + 0.25 * directions) * weight).sum() / weight.sum().clamp_min(1)
+    return foreground + errors

@@ -30,13 +30,14 @@ from napari_samhq.errors import CheckpointError, FileError
 from napari_samhq.model.config import (
     ConvEncoderConfig,
     SamHQConfig,
+    SamHQDenseHeadConfig,
     SamHQMaskDecoderConfig,
     SamHQPromptEncoderConfig,
 )
 from napari_samhq.model.sam_hq import SamHQModel
 from napari_samhq.model.serialization import write_tensors
 from napari_samhq.training.data import Record, manifest_hash, read_manifest, split_by_group
-from napari_samhq.training.pool import BatchPlan, Pool
+from napari_samhq.training.pool import COMPOSITE, BatchPlan, Pool
 from napari_samhq.training.schedule import Budget, Phase, TrainerConfig
 from napari_samhq.training.start import aligned_start
 from napari_samhq.training.states import read_state
@@ -61,55 +62,67 @@ _LEFT_OUT = "left-out.md"
 _log = logging.getLogger(__name__)
 
 SOURCE_WEIGHTS = (
-    ("bbbc039", 0.10),
-    ("dsb2018", 0.22),
-    ("pfc_pn", 0.10),
-    ("sstem_mito", 0.10),
-    ("sstem_neurites", 0.16),
-    ("wsu_chloroplast", 0.12),
-    ("synthetic", 0.20),
+    ("bbbc039", 0.05),
+    ("dsb2018", 0.12),
+    ("usiigaci_t98g", 0.06),
+    ("yeastvision", 0.04),
+    ("colicoords_ecoli", 0.04),
+    ("maize_clsm", 0.04),
+    ("ampis_powder", 0.05),
+    ("nasa_superalloy", 0.04),
+    ("axon_sem_fibre", 0.05),
+    ("axon_tem_srf", 0.05),
+    ("bbbc010_worms", 0.05),
+    ("nasa_ebc_crack", 0.03),
+    ("pfc_pn", 0.06),
+    ("sstem_mito", 0.05),
+    ("sstem_neurites", 0.08),
+    ("wsu_chloroplast", 0.06),
+    ("synthetic", 0.10),
+    (COMPOSITE, 0.22),
 )
 """Share of each source in training; within a source, each look weighs by the root of its number of
-images.
+images. Composites are made of the outlines and textures of all.
 """
 
 DENSE = BatchPlan(8, 128, 8, looks=0.5)
 SMALL = BatchPlan(8, 128, 4, looks=0.5)
 NEAR = BatchPlan(4, 256, 4, looks=0.6, windows=0.6)
+WIDE = BatchPlan(4, 256, 0, looks=0.6, windows=0.5)
 NEAR_FRAME = BatchPlan(2, 512, 4, looks=0.6, windows=0.65)
 LAST_NEAR = (replace(NEAR, looks=0.35), replace(NEAR, looks=0.35), replace(NEAR_FRAME, looks=0.35))
 PHASES: tuple[Phase, ...] = (
-    Phase(0.20, (DENSE,), prompts=False, dense=1.0),
-    Phase(0.48, (SMALL,), rounds=2, dense=0.5),
-    Phase(0.70, (SMALL, SMALL, NEAR), rounds=2, dense=0.3),
-    Phase(
-        0.92,
-        (NEAR, SMALL, NEAR, NEAR_FRAME, NEAR),
-        rounds=2,
-        dense=0.1,
-        fixed_statistics=True,
-    ),
-    Phase(1.00, LAST_NEAR, rounds=3, dense=0.0, fixed_statistics=True),
+    Phase(0.20, (DENSE,), prompts=False, dense=1.0, queries=1.0),
+    Phase(0.48, (SMALL,), rounds=2, dense=0.6, queries=0.5),
+    Phase(0.70, (SMALL, SMALL, NEAR), rounds=2, dense=0.6, queries=0.3),
+    Phase(0.92, (NEAR, SMALL, NEAR, NEAR_FRAME, NEAR), rounds=2, dense=0.6, fixed_statistics=True),
+    Phase(1.00, LAST_NEAR, rounds=3, dense=0.4, fixed_statistics=True),
 )
 """A run from nothing: dense targets first, then prompts on growing crops; at last mostly large
 objects with all that surrounds them, as windows show them, and one more correction.
 """
 RATE = 2e-3
 FURTHER_PHASES: tuple[Phase, ...] = (
-    replace(PHASES[3], until=0.88, dense=0.0),
-    replace(PHASES[4], until=1.00),
+    Phase(
+        0.85,
+        (SMALL, WIDE, SMALL, WIDE, SMALL, WIDE, SMALL, NEAR),
+        rounds=2,
+        dense=1.0,
+        fixed_statistics=True,
+    ),
+    Phase(1.00, (SMALL, WIDE, NEAR, WIDE), rounds=3, dense=0.7, fixed_statistics=True),
 )
-"""A run from the weights of another, which may have no dense heads: the end of a run from nothing,
-prolonged.
+"""A run from the weights of another, which may have less depth and no dense head. Crops without
+prompts cost a third of those with, and teach the dense head as much.
 """
-FURTHER_RATE = 6e-4
+FURTHER_RATE = 8e-4
 
 
 def micro_config() -> SamHQConfig:
     """Return the configuration of the bundled model: 512 px frame, image embedding 128 x 64 x 64,
     low-res logits 256 x 256.
     """
-    vision = ConvEncoderConfig()
+    vision = ConvEncoderConfig(depths=[2, 2, 4], attention_depth=3)
     return SamHQConfig(
         vision_config=vision,
         prompt_encoder_config=SamHQPromptEncoderConfig(
@@ -123,6 +136,7 @@ def micro_config() -> SamHQConfig:
             vit_dim=vision.early_channels,
             join_hq=True,
         ),
+        dense_head_config=SamHQDenseHeadConfig(),
         largest_share=3 / 16,
     )
 

@@ -12,29 +12,25 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from napari_samhq.training.augment import random_look, random_matrix
+from napari_samhq.training.composites import composite
 from napari_samhq.training.data import FRAME_PX, AnnotatedImage, Record, crop_at, load_image
+from napari_samhq.training.dense_targets import dense_targets
 from napari_samhq.training.synthetic import synthetic_image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-__all__ = ["Batch", "BatchMaker", "BatchPlan", "Pool", "Prefetcher"]
+COMPOSITE = "composite"
 
-FULLY_ANNOTATED = frozenset(
-    {"bbbc039", "dsb2018", "sstem_neurites", "wsu_chloroplast", "synthetic"}
-)
-"""Sources in which every object of the annotated kind is marked, so that background is really
-background.
-"""
+__all__ = ["COMPOSITE", "Batch", "BatchMaker", "BatchPlan", "Pool", "Prefetcher"]
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Size of a batch: crops per batch, side of a crop in px, objects per crop at most.
+    """Size of a batch: crops per batch, side of a crop in px, objects per crop to prompt at most.
 
     ``looks`` is the share of crops whose look is randomised; ``windows`` the share of crops at the
     scale of a window around an object instead of that of the whole image.
@@ -64,8 +60,10 @@ class Batch:
         Whether all objects of the crop are annotated.
     origin_xy : (B, 2) float32
         Place of the crop in the frame, px; a multiple of the stride 8.
-    image_index, object_id : (P,) int64
-        Crop and label id of each object to prompt.
+    dense : (B, 5, c / 2, c / 2) float16
+        Targets of the dense head.
+    image_index, object_id, neighbour_id : (P,) int64
+        Crop and label id of each object to prompt, and of the nearest other one (0 for none).
     boxes_xy : (P, 4) float32
         Tight boxes (x0, y0, x1, y1) of the objects, crop px, edges inclusive of the outermost pixel
         centres.
@@ -75,15 +73,18 @@ class Batch:
     labels: NDArray[np.int16]
     complete: NDArray[np.bool_]
     origin_xy: NDArray[np.float32]
+    dense: NDArray[np.float16]
     image_index: NDArray[np.int64]
     object_id: NDArray[np.int64]
+    neighbour_id: NDArray[np.int64]
     boxes_xy: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What to draw crops from: annotated images with a weight per source, and a number of synthetic
-    images.
+    """Annotated images with a weight per source, and a number of synthetic images.
+
+    The weights of ``synthetic`` and ``composite`` are those of pictures that are made.
     """
 
     records: tuple[Record, ...]
@@ -107,6 +108,8 @@ class BatchMaker:
         self._strata: list[list[AnnotatedImage]] = []
         chances: list[float] = []
         for source, weight in weights.items():
+            if source == COMPOSITE:
+                continue
             looks = [items for look, items in by_look.items() if look[0] == source]
             # Rare looks count for more than their number of images: square root of the counts.
             shares = np.sqrt([len(items) for items in looks])
@@ -117,6 +120,9 @@ class BatchMaker:
             self._strata.append([item for item in drawn if len(item.ids)])
             chances.append(weights["synthetic"])
         self._chances = np.array(chances) / np.sum(chances)
+        self._composites = weights.get(COMPOSITE, 0.0) / (
+            np.sum(chances) + weights.get(COMPOSITE, 0.0)
+        )
 
     def make(self, step: int, plan: BatchPlan) -> Batch:
         """Return the batch of one step; the same step and plan give the same batch."""
@@ -124,19 +130,23 @@ class BatchMaker:
         images: list[NDArray[np.uint8]] = []
         labels, complete, origins = [], [], []
         index: list[int] = []
-        ids, boxes = [], []
+        ids, boxes, neighbours, dense = [], [], [], []
         while len(images) < plan.crops:
             item = self._draw(rng)
-            image, label = self._crop(rng, item, plan)
-            chosen, box = choose_objects(rng, label, plan.objects)
+            made = rng.random() < self._composites
+            image, label = self._crop(rng, item, plan, made=made)
+            chosen, box = choose_objects(rng, label, max(plan.objects, 1))
             if not len(chosen):
                 continue
+            chosen, box = chosen[: plan.objects], box[: plan.objects]
             index += [len(images)] * len(chosen)
             ids.append(chosen)
+            neighbours.append(nearest_others(label, chosen))
+            dense.append(dense_targets(label))
             boxes.append(box)
             images.append(image.transpose(2, 0, 1))
             labels.append(label)
-            complete.append(item.source in FULLY_ANNOTATED)
+            complete.append(made or item.complete)
             free = (FRAME_PX - plan.size) // 8
             origins.append(8 * rng.integers(0, free + 1, 2))
         return Batch(
@@ -144,8 +154,10 @@ class BatchMaker:
             np.stack(labels).astype(np.int16),
             np.array(complete),
             np.array(origins, np.float32),
+            np.stack(dense),
             np.array(index, np.int64),
             np.concatenate(ids),
+            np.concatenate(neighbours),
             np.concatenate(boxes),
         )
 
@@ -154,10 +166,10 @@ class BatchMaker:
         return stratum[int(rng.integers(len(stratum)))]
 
     def _crop(
-        self, rng: np.random.Generator, item: AnnotatedImage, plan: BatchPlan
+        self, rng: np.random.Generator, item: AnnotatedImage, plan: BatchPlan, *, made: bool
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Cut a crop around a random object, at the scale of whole-image inference or of a window
-        around the object.
+        around the object. A composite is made of its outlines where that is asked for.
         """
         size = plan.size
         which = int(rng.integers(len(item.ids)))
@@ -177,6 +189,10 @@ class BatchMaker:
             extent = np.array(item.shape)
             center = np.where(extent > 2 * half, np.clip(center, half, extent - half), extent / 2)
         crop = crop_at(item, center, matrix, size)
+        if made:
+            picture, labels = composite(rng, self._draw, crop.labels)
+            everywhere = np.ones_like(crop.valid)
+            return random_look(rng, picture, everywhere, strength=plan.looks), labels
         return random_look(rng, crop.image, crop.valid, strength=plan.looks), crop.labels
 
 
@@ -218,6 +234,19 @@ def choose_objects(
     return ids.astype(np.int64), boxes
 
 
+def nearest_others(labels: NDArray[np.int32], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Find the label whose box's middle is nearest to that of each given label; 0 for none."""
+    boxes = ndimage.find_objects(labels)
+    known = [n for n, box in enumerate(boxes, start=1) if box is not None]
+    middles = np.array([[s.start + s.stop for s in boxes[n - 1]] for n in known]).reshape(-1, 2)
+    if len(known) < 2:
+        return np.zeros(len(ids), np.int64)
+    own = middles[np.searchsorted(known, ids)]
+    away = np.hypot(*(own[:, None] - middles[None]).transpose(2, 0, 1))
+    away[ids[:, None] == np.array(known)[None]] = np.inf
+    return np.array(known, np.int64)[away.argmin(1)]
+
+
 _maker: BatchMaker | None = None
 
 
@@ -256,11 +285,3 @@ class Prefetcher:
     def close(self) -> None:
         """End the other process."""
         self._workers.shutdown(wait=False, cancel_futures=True)
-
-
-def objects_per_source(items: Sequence[AnnotatedImage]) -> dict[str, int]:
-    """Count the objects of each source, for the log."""
-    counts: dict[str, int] = {}
-    for item in items:
-        counts[item.source] = counts.get(item.source, 0) + len(item.ids)
-    return counts

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_samhq.model.prompt_maps import PromptPictures
-from napari_samhq.training.losses import prompt_loss
+from napari_samhq.training.losses import click_loss, prompt_loss
 from napari_samhq.training.simulate import (
     STRIDE,
     clicks_in,
@@ -36,12 +36,15 @@ __all__ = [
     "run_rounds",
 ]
 
+_CLICK_WEIGHT = 0.3  # of the clicked places beside the whole mask
+
 
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether mixed precision is faster on this device."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    # Processors without matrix units emulate it, which takes twice as long as full precision.
+    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
 
 
 def precision_context(device: torch.device, *, mixed: bool) -> AbstractContextManager[object]:
@@ -53,13 +56,15 @@ def precision_context(device: torch.device, *, mixed: bool) -> AbstractContextMa
 class Objects:
     """Objects to be prompted, with the features of the crop that each lies in.
 
-    ``target`` (P, 1, h, w) coverage of the low-res cells; ``boxes_xy`` (P, 4) crop px;
+    ``target`` (P, 1, h, w) coverage of the low-res cells; ``others`` that of another object of the
+    same crop; ``boxes_xy`` (P, 4) crop px;
     ``origin_xy`` (P, 2) place of the crop in the frame. The first ``boxed`` objects begin with a
     box, the others with a click.
     """
 
     features: ImageFeatures
     target: Tensor
+    others: Tensor
     boxes_xy: Tensor
     origin_xy: Tensor
     boxed: int
@@ -123,7 +128,7 @@ def run_rounds(
     """Prompt objects in rounds, each correcting the last.
 
     The first prompt is a jittered box or a single click; in one of four batches up to three more
-    clicks in object and surroundings come with it, and in one of eight a rough mask. Each further
+    clicks in object and surroundings come with it, and in one of five a rough mask. Each further
     round adds a click in the error region and gives the last low-res logits back (mostly).
 
     Positional codes are computed in full precision: a bfloat16 product would blur them by more
@@ -144,7 +149,8 @@ def run_rounds(
     labels = torch.ones(len(truth), 1, dtype=torch.long, device=device)
     if chance() < 0.25:
         points, labels = _more_clicks(truth, points, labels, int(chance() * 3) + 1, generator)
-    mask = rough_masks(objects.target, generator) if chance() < 0.125 else None
+    hinted = chance() < 0.2
+    mask = rough_masks(objects.target, objects.others, generator) if hinted else None
     losses, ious = [], []
     for turn in range(rounds):
         single = torch.arange(len(truth), device=device) >= objects.boxed
@@ -159,10 +165,12 @@ def run_rounds(
                 pictures,
             )
         result = prompt_loss(decoded, objects.target, ambiguous=single)
-        losses.append(result.loss)
+        seen = decoded.sam_logits[:, :1].float() + decoded.hq_logits.float()
+        obeyed = click_loss(seen, points, labels, STRIDE)
+        losses.append(result.loss + _CLICK_WEIGHT * obeyed)
         ious.append(result.ious)
         if turn + 1 < rounds:
-            mask = (decoded.sam_logits[:, :1].float() + decoded.hq_logits.float()).detach()
+            mask = seen.detach()
             place, kind = corrective_clicks(mask[:, 0] > 0, truth, generator)
             points = torch.cat([points, place[:, None]], dim=1)
             labels = torch.cat([labels, kind[:, None]], dim=1)

@@ -34,7 +34,8 @@ class Budget:
 class Phase:
     """A stretch of training up to a share of the budget; batches of its plans take turns.
 
-    ``prompts`` False trains dense targets only; ``dense`` is the weight of the dense losses.
+    ``prompts`` False trains without prompts; ``dense`` and ``queries`` are the weights of the dense
+    head's loss and of the pixel queries'.
     ``fixed_statistics`` normalises by the running statistics, as inference does, instead of those
     of each batch: batches of a few crops have others, and what is learned with them fits less.
     """
@@ -44,6 +45,7 @@ class Phase:
     prompts: bool = True
     rounds: int = 2
     dense: float = 0.3
+    queries: float = 0.0
     fixed_statistics: bool = False
 
 

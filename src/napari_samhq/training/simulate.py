@@ -133,25 +133,66 @@ def corrective_clicks(
     return points, target[index, rows, cols].long()
 
 
-def rough_masks(target: Tensor, generator: torch.Generator) -> Tensor:
-    """Low-res logits of a coarse mask that some earlier step might have left.
+def rough_masks(target: Tensor, others: Tensor, generator: torch.Generator) -> Tensor:
+    """Low-res logits of the masks that some earlier step, plane or frame might have left.
+
+    Each object's is shifted, grown or shrunk; of some a part is torn off, or the object beside it
+    is taken in (`others`). They are hints: no more than the place, size and rough shape is right.
 
     Parameters
     ----------
     target : (P, 1, h, w) float in [0, 1]
+    others : (P, 1, h, w) float in [0, 1]
+        Another object of the same crop, or nothing.
     generator : torch.Generator
 
     Returns
     -------
     (P, 1, h, w) float
-        Blurred, shifted, grown or shrunk, and scaled to a random confidence.
+        Of random confidence.
     """
-    count = len(target)
+    count, _, height, width = target.shape
     device = target.device
-    shift = torch.randint(-2, 3, (2,), generator=generator, device=device).tolist()
-    soft = torch.roll(target, shifts=shift, dims=(2, 3))
-    radius = int(torch.randint(0, 4, (1,), generator=generator, device=device))
-    soft = _blur(soft, radius)
-    level = 0.5 + 0.3 * (torch.rand(count, 1, 1, 1, generator=generator, device=device) - 0.5)
-    gain = 4 + 36 * torch.rand(count, 1, 1, 1, generator=generator, device=device)
+
+    def chance(*shape: int) -> Tensor:
+        return torch.rand(count, *shape, generator=generator, device=device)
+
+    merged = torch.where(chance(1, 1, 1) < 0.15, torch.maximum(target, others), target)
+    extent = merged.flatten(1).sum(1).sqrt()[:, None]  # about the object's diameter, in cells
+    # Half of the masks lie well, the others are off by up to half a diameter, in any direction.
+    reach = torch.where(chance(1) < 0.5, 0.08, 0.35) * extent + 1
+    offset = (2 * chance(2) - 1) * reach
+    scale = 1 + (2 * chance(2) - 1) * torch.where(chance(1) < 0.5, 0.05, 0.25)
+    centre = _centres(merged)
+    rows = torch.arange(height, device=device, dtype=torch.float32)
+    cols = torch.arange(width, device=device, dtype=torch.float32)
+    y = centre[:, :1] + (rows - centre[:, :1] - offset[:, :1]) * scale[:, :1]
+    x = centre[:, 1:] + (cols - centre[:, 1:] - offset[:, 1:]) * scale[:, 1:]
+    grid = torch.stack(
+        torch.broadcast_tensors(
+            (2 * (x + 0.5) / width - 1)[:, None, :], (2 * (y + 0.5) / height - 1)[:, :, None]
+        ),
+        dim=-1,
+    )
+    moved = F.grid_sample(merged, grid, align_corners=False)
+    angle = 2 * torch.pi * chance(1, 1)
+    side = torch.cos(angle) * (rows[:, None] - centre[:, :1, None]) + torch.sin(angle) * (
+        cols - centre[:, 1:, None]
+    )
+    torn = (chance(1, 1) < 0.2) & (side > (0.3 * chance(1, 1) - 0.1) * extent[..., None])
+    moved = moved * (~torn)[:, None]
+    radius = int(torch.randint(0, 5, (1,), generator=generator, device=device))
+    soft = _blur(moved, radius)
+    level = 0.5 + 0.5 * (chance(1, 1, 1) - 0.5)
+    gain = 4 + 36 * chance(1, 1, 1)
     return (soft - level) * gain
+
+
+def _centres(masks: Tensor) -> Tensor:
+    """Centres of gravity (P, 2), row and column in cells, of (P, 1, h, w)."""
+    total = masks.sum((1, 2, 3)).clamp_min(1e-6)
+    rows = torch.arange(masks.shape[2], device=masks.device, dtype=masks.dtype)
+    cols = torch.arange(masks.shape[3], device=masks.device, dtype=masks.dtype)
+    row = (masks.sum((1, 3)) * rows).sum(1) / total
+    col = (masks.sum((1, 2)) * cols).sum(1) / total
+    return torch.stack([row, col], dim=1)

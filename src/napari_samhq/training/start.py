@@ -20,10 +20,12 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from napari_samhq.model import SamHQModel
     from napari_samhq.model.transformer import Attention
 
-__all__ = ["aligned_start", "positional_table"]
+__all__ = ["aligned_start", "identity_start", "positional_table"]
 
 
 def positional_table(
@@ -90,3 +92,23 @@ def _align(
         attention.out_proj.weight.copy_(turn.T)
         nn.init.zeros_(attention.v_proj.bias)
         nn.init.zeros_(attention.out_proj.bias)
+
+
+@torch.no_grad()
+def identity_start(model: SamHQModel, known: Collection[str]) -> None:
+    """Let new residual and attention blocks of a deeper encoder pass on what they get.
+
+    A model that grew answers at first as it did before (Net2Net: Chen et al., ICLR 2016).
+
+    Parameters
+    ----------
+    model : SamHQModel
+        With a convolutional encoder.
+    known : collection of str
+        Names of the tensors that the shallower model had.
+    """
+    last = ("conv2.1.weight", "conv2.1.bias", "position.weight", "position.bias")
+    last += ("proj.weight", "proj.bias", "mlp.lin2.weight", "mlp.lin2.bias")
+    for name, parameter in model.vision_encoder.named_parameters():
+        if f"vision_encoder.{name}" not in known and name.endswith(last):
+            parameter.zero_()

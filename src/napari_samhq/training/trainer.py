@@ -22,10 +22,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from napari_samhq.errors import CheckpointError
 from napari_samhq.model.sam_hq import ImageFeatures
 from napari_samhq.training.adam import AdamW
-from napari_samhq.training.heads import DenseHeads
+from napari_samhq.training.losses import dense_loss
 from napari_samhq.training.pool import Batch, BatchMaker, Pool, Prefetcher, plan_of
+from napari_samhq.training.queries import QueryHead
 from napari_samhq.training.rounds import Objects, bfloat16_pays, precision_context, run_rounds
 from napari_samhq.training.simulate import clicks_in
+from napari_samhq.training.start import identity_start
 from napari_samhq.training.states import write_state
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class Trainer:
         vision = model.config.vision_config
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            self.heads = DenseHeads(vision.output_channels, vision.output_channels // 8).to(
+            self.queries = QueryHead(vision.output_channels, vision.output_channels // 8).to(
                 self.device
             )
         self.ema = copy.deepcopy(model).eval().requires_grad_(False)
@@ -162,7 +164,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        self.heads.train()
+        self.queries.train()
         for part in self.model.modules() if phase.fixed_statistics else ():
             if isinstance(part, torch.nn.BatchNorm2d):
                 part.eval()
@@ -190,7 +192,7 @@ class Trainer:
         return {
             "model": self.model.state_dict(),
             "ema": self.ema.state_dict(),
-            "heads": self.heads.state_dict(),
+            "queries": self.queries.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
@@ -202,7 +204,7 @@ class Trainer:
         """Go on from a state of :meth:`state`."""
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
-        self.heads.load_state_dict(state["heads"])
+        self.queries.load_state_dict(state["queries"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
 
@@ -210,7 +212,8 @@ class Trainer:
         """Begin with the averaged weights and, where there are any, the heads of another run, at
         step 0.
 
-        Parts that the other run's model did not have stay as they are.
+        Parts that the other run's model did not have stay as they are; blocks of an encoder that
+        is deeper now begin as the identity.
 
         Raises
         ------
@@ -226,13 +229,14 @@ class Trainer:
             if not fitting:
                 msg = "the state to start from is of another model; start without it"
                 raise CheckpointError(msg)
-            module.load_state_dict(new | known)
-        if "heads" in state:
-            self.heads.load_state_dict(state["heads"])
+            identity_start(module, known)
+            module.load_state_dict(module.state_dict() | known)
+        if "queries" in state:
+            self.queries.load_state_dict(state["queries"])
 
     def _groups(self) -> list[dict[str, Any]]:
         """Matrices decay; biases, norms and learned tokens do not."""
-        named = list(self.model.named_parameters()) + list(self.heads.named_parameters())
+        named = list(self.model.named_parameters()) + list(self.queries.named_parameters())
         decay = [
             p
             for name, p in named
@@ -303,24 +307,33 @@ class Trainer:
         labels = torch.from_numpy(batch.labels).to(self.device)
         index = torch.from_numpy(batch.image_index).to(self.device)
         ids = torch.from_numpy(batch.object_id).to(self.device)
-        target = F.avg_pool2d((labels[index] == ids[:, None, None]).float()[:, None], 2)
+        target = _coverage(labels[index], ids)
         with precision_context(self.device, mixed=self.mixed):
             features = self.model.encode_image(pixels)
         features = ImageFeatures(*(f.float() for f in features))
         values: dict[str, float] = {}
         loss = torch.zeros((), device=self.device)
-        if phase.dense:
-            dense = self.heads.dense_loss(
-                features, labels, torch.from_numpy(batch.complete).to(self.device)
+        if phase.dense and self.model.dense_head is not None:
+            with precision_context(self.device, mixed=self.mixed):
+                maps = self.model.dense_maps(features)
+            dense = dense_loss(
+                maps,
+                labels,
+                torch.from_numpy(batch.dense).to(self.device),
+                torch.from_numpy(batch.complete).to(self.device),
             )
+            loss = loss + phase.dense * dense
+            values["dense"] = float(dense.detach())
+        if phase.queries and len(index):
             few = torch.randperm(len(index), generator=generator, device=self.device)[
                 : self.config.queries * len(images)
             ]
             clicks = clicks_in(target[few, 0] > 0.5, generator)
-            query, iou = self.heads.query_loss(features, index[few], clicks, target[few])
-            loss = loss + phase.dense * (dense + query)
-            values |= {"dense": float(dense.detach()), "query_iou": float(iou)}
-        if phase.prompts:
+            query, iou = self.queries.query_loss(features, index[few], clicks, target[few])
+            loss = loss + phase.queries * query
+            values["query_iou"] = float(iou)
+        if phase.prompts and len(index):
+            beside = _coverage(labels[index], torch.from_numpy(batch.neighbour_id).to(self.device))
             # Every other object begins with a box; those come first.
             order = torch.cat([torch.arange(0, len(index), 2), torch.arange(1, len(index), 2)])
             order = order.to(self.device)
@@ -331,6 +344,7 @@ class Trainer:
                 Objects(
                     ImageFeatures(features.image_embedding[crop], features.hq_features[crop]),
                     target[order],
+                    beside[order],
                     torch.from_numpy(batch.boxes_xy).to(self.device)[order],
                     torch.from_numpy(batch.origin_xy).to(self.device)[crop],
                     boxed,
@@ -345,3 +359,12 @@ class Trainer:
                 if boxed < len(iou):
                     values[f"click{k}"] = float(iou[boxed:].mean())
         return loss, values
+
+
+def _coverage(labels: Tensor, ids: Tensor) -> Tensor:
+    """Share of each low-res cell (P, 1, h, w) that an object of label crops (P, c, c) covers.
+
+    An id of 0 is no object.
+    """
+    mask = (labels == ids[:, None, None]) & (ids > 0)[:, None, None]
+    return F.avg_pool2d(mask.float()[:, None], 2)

@@ -1,9 +1,7 @@
-"""Dense targets: heads that exist in training only and teach the image encoder before any prompt
-does.
+"""Pixel queries: a head that exists in training only and teaches the image encoder before prompts.
 
-From the HQ features they predict foreground and borders, and they answer pixel queries: the
-features at a pixel are turned into a small vector whose product with the feature map must be the
-mask of the object there, which is what the HQ token does later.
+The features at a pixel are turned into a small vector whose product with the HQ features must be
+the mask of the object there, which is what the HQ token does later.
 """
 
 from __future__ import annotations
@@ -19,23 +17,7 @@ from napari_samhq.training.losses import box_weight, mask_loss, soft_iou
 if TYPE_CHECKING:
     from napari_samhq.model.sam_hq import ImageFeatures
 
-__all__ = ["DenseHeads", "dense_targets"]
-
-
-def dense_targets(labels: Tensor) -> Tensor:
-    """Foreground and border (B, 2, c/2, c/2) in [0, 1] of label crops (B, c, c): coverage of each
-    low-res cell.
-    """
-    foreground = labels > 0
-    border = torch.zeros_like(foreground)
-    vertical = labels[:, 1:] != labels[:, :-1]
-    horizontal = labels[:, :, 1:] != labels[:, :, :-1]
-    border[:, 1:] |= vertical
-    border[:, :-1] |= vertical
-    border[:, :, 1:] |= horizontal
-    border[:, :, :-1] |= horizontal
-    both = torch.stack([foreground, border], dim=1).float()
-    return F.avg_pool2d(both, 2)
+__all__ = ["QueryHead"]
 
 
 def _distance(center_xy: Tensor, falloff: Tensor, size: torch.Size) -> Tensor:
@@ -54,8 +36,8 @@ def _distance(center_xy: Tensor, falloff: Tensor, size: torch.Size) -> Tensor:
     return along_y * dy**2 + along_x * dx**2 + slant * dy * dx
 
 
-class DenseHeads(nn.Module):
-    """Heads for foreground, border and pixel queries.
+class QueryHead(nn.Module):
+    """Head that turns the features at a pixel into the vector that asks for the object there.
 
     Parameters
     ----------
@@ -65,25 +47,11 @@ class DenseHeads(nn.Module):
 
     def __init__(self, embedding_channels: int, hq_channels: int) -> None:
         super().__init__()
-        self.dense = nn.Sequential(
-            nn.Conv2d(hq_channels, 32, 3, padding=1), nn.GELU(), nn.Conv2d(32, 2, 1)
-        )
         self.query = nn.Sequential(
             nn.Linear(embedding_channels + hq_channels, 128),
             nn.GELU(),
             nn.Linear(128, hq_channels + 4),
         )
-
-    def dense_loss(self, features: ImageFeatures, labels: Tensor, complete: Tensor) -> Tensor:
-        """Cross-entropy of foreground and borders; crops with unmarked objects count their marked
-        pixels only.
-        """
-        logits = self.dense(features.hq_features).float()
-        target = dense_targets(labels)
-        weight = complete.float()[:, None, None, None].expand_as(target)
-        weight = torch.maximum(weight, (target[:, :1] > 0).float())
-        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        return (entropy * weight).sum() / weight.sum().clamp_min(1)
 
     def query_loss(
         self, features: ImageFeatures, image_index: Tensor, points_xy: Tensor, target: Tensor
