@@ -1,9 +1,19 @@
 import pytest
 import torch
 
+from napari_samhq.model.dense_head import DenseMaps
 from napari_samhq.model.mask_decoder import DecodedMasks
 from napari_samhq.training.adam import AdamW
-from napari_samhq.training.losses import box_weight, mask_loss, prompt_loss, soft_iou
+from napari_samhq.training.dense_targets import dense_targets
+from napari_samhq.training.losses import (
+    box_weight,
+    click_loss,
+    dense_loss,
+    mask_loss,
+    prompt_loss,
+    ranking_loss,
+    soft_iou,
+)
 from napari_samhq.training.queries import QueryHead
 from napari_samhq.training.simulate import (
     clicks_in,

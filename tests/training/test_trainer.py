@@ -8,6 +8,7 @@ from napari_samhq.errors import CheckpointError, FileError
 from napari_samhq.model.config import (
     ConvEncoderConfig,
     SamHQConfig,
+    SamHQDenseHeadConfig,
     SamHQMaskDecoderConfig,
     SamHQPromptEncoderConfig,
 )
@@ -16,7 +17,7 @@ from napari_samhq.training import micro
 from napari_samhq.training.data import read_manifest
 from napari_samhq.training.pool import BatchPlan, Pool
 from napari_samhq.training.schedule import Budget, Phase, TrainerConfig
-from napari_samhq.training.start import aligned_start
+from napari_samhq.training.start import aligned_start, identity_start
 from napari_samhq.training.states import read_state, write_state
 from napari_samhq.training.trainer import Saved, StepDone, Trainer
 
@@ -38,6 +39,7 @@ def tiny_config():
             iou_head_hidden_dim=16,
             vit_dim=vision.early_channels,
         ),
+        dense_head_config=SamHQDenseHeadConfig(hidden_size=8, num_blocks=1),
     )
 
 
@@ -51,7 +53,7 @@ def tiny_model():
 def tiny_trainer(folder, out, steps=4, **changes):
     pool = Pool(tuple(read_manifest(folder)), (("discs", 1.0), ("synthetic", 1.0)), 2)
     phases = (
-        Phase(0.3, (BatchPlan(2, 64, 2),), prompts=False),
+        Phase(0.3, (BatchPlan(2, 64, 2),), prompts=False, queries=1.0),
         Phase(1.0, (BatchPlan(2, 64, 4),), rounds=2),
     )
     config = TrainerConfig(Budget(steps=steps), phases, warmup_steps=2, prefetch=False, mixed=False)
@@ -76,7 +78,7 @@ def test_two_and_two_steps_are_four(data_folder, tmp_path):
     assert second.step == 4
     assert same(whole.model.state_dict(), second.model.state_dict())
     assert same(whole.ema.state_dict(), second.ema.state_dict())
-    assert same(whole.heads.state_dict(), second.heads.state_dict())
+    assert same(whole.queries.state_dict(), second.queries.state_dict())
 
 
 def test_events_tell_what_happens(data_folder, tmp_path):
@@ -173,7 +175,7 @@ def test_a_run_begins_with_the_weights_of_another(data_folder, tmp_path, monkeyp
     budget = Budget(steps=1)
     second = micro.micro_trainer(data_folder, tmp_path, budget, start=first.path)
     assert second.step == 0
-    assert same(first.heads.state_dict(), second.heads.state_dict())
+    assert same(first.queries.state_dict(), second.queries.state_dict())
     for model in (second.model, second.ema):
         taken = model.state_dict()
         assert same(first.ema.state_dict(), {n: taken[n] for n in first.ema.state_dict()})
@@ -285,3 +287,19 @@ def test_a_state_of_another_model_is_no_start(data_folder, tmp_path):
     state["ema"] = {"mask_decoder.other": torch.zeros(1)}
     with pytest.raises(CheckpointError, match="another model"):
         trainer.start_from(state)
+
+
+def test_a_deeper_model_answers_at_first_as_the_one_it_begins_with():
+    shallow = tiny_model().eval()
+    config = tiny_config()
+    config.vision_config = replace(config.vision_config, depths=[2, 1, 3], attention_depth=2)
+    torch.manual_seed(5)
+    deep = SamHQModel(config).eval()
+    known = shallow.state_dict()
+    identity_start(deep, known)
+    deep.load_state_dict(deep.state_dict() | known)
+    pixels = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        one, two = shallow.encode_image(pixels), deep.encode_image(pixels)
+    assert torch.allclose(one.image_embedding, two.image_embedding, atol=1e-5)
+    assert torch.allclose(one.hq_features, two.hq_features, atol=1e-5)

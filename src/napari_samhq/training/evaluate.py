@@ -122,6 +122,26 @@ def next_click(
     return (row + top, col + left), int(truth[row + top, col + left])
 
 
+def shifted_mask(truth: NDArray[np.bool_], agreement: float) -> NDArray[np.bool_]:
+    """Shift a mask diagonally until its IoU with itself is no more than ``agreement``, as one of a
+    neighbouring plane may lie.
+
+    Examples
+    --------
+    >>> square = np.zeros((20, 20), bool)
+    >>> square[5:15, 5:15] = True
+    >>> iou(shifted_mask(square, 0.5), square) <= 0.5
+    True
+    """
+    for step in range(1, max(truth.shape)):
+        down, right = (step + 1) // 2, step // 2
+        shifted = np.zeros_like(truth)
+        shifted[down:, right:] = truth[: truth.shape[0] - down, : truth.shape[1] - right]
+        if iou(shifted, truth) <= agreement:
+            return shifted
+    return np.zeros_like(truth)
+
+
 def otsu_in_box(grey: NDArray[Any], target: Target) -> float:
     """IoU of Otsu's threshold inside the tight box; the better of both polarities is taken, so it
     is told which.
@@ -166,6 +186,7 @@ def evaluate_image(
     corrections: int = 5,
     windows: int = 0,
     share: float = 0.25,
+    hints: Sequence[float] = (),
     source: str = "",
     name: str = "",
 ) -> Iterator[ObjectResult]:
@@ -184,14 +205,17 @@ def evaluate_image(
         So many objects are also prompted in a window (slow: each is embedded).
     share : float
         Of the window's side that the object spans.
+    hints : sequence of float
+        A mask that has this IoU with the object is given beside its box.
     source, name : str
         For the table.
 
     Yields
     ------
     ObjectResult
-        With values ``box``, ``click``, ``corrected`` (and ``... boundary``), ``otsu``, ``window
-        box``, ``window click``.
+        With values ``box``, ``click``, ``corrected`` (and ``... boundary``), ``obeyed`` (share of
+        corrective clicks whose pixel lies on its side of the mask afterwards), ``otsu``, ``window
+        box``, ``window click``, ``hint 0.7`` and the like.
     """
     shape = (labels.shape[0], labels.shape[1])
     grey = image if image.ndim == 2 else image.astype(np.float32).mean(-1)
@@ -215,6 +239,7 @@ def evaluate_image(
             for score, mask in zip(candidates.scores, candidates.masks, strict=True)
         ]
         result.values["click, best of 3"] = max(found for _, found in result.candidates)
+        obeyed = []
         for _ in range(corrections):
             further = next_click(answer.mask, truth)
             if further is None:
@@ -224,9 +249,16 @@ def evaluate_image(
             answer = predictor.predict(
                 embedding, points=points, point_labels=point_labels, mask=answer.low_res_logits
             )
+            obeyed.append(bool(answer.mask[further[0]]) == bool(further[1]))
+        if obeyed:
+            result.values["obeyed"] = float(np.mean(obeyed))
         if corrections:
             result.values |= _measure(answer.mask, truth, target, "corrected")
             result.scored["corrected"] = answer.score, result.values["corrected"]
+        for agreement in hints:
+            hint = shifted_mask(truth, agreement)
+            hinted = predictor.predict(embedding, box=target.box_rc, mask=hint)
+            result.values[f"hint {agreement:g}"] = iou(hinted.mask, truth)
         if number < windows:
             result.values |= _in_window(predictor, image, truth, target, click, share)
         yield result
@@ -355,6 +387,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--window-share", type=float, default=0.25, help="of a window's side that the object spans"
     )
+    parser.add_argument(
+        "--hints",
+        type=float,
+        nargs="*",
+        default=(),
+        metavar="IOU",
+        help="also give masks of this IoU with the object, beside its box",
+    )
     parser.add_argument("--out", type=Path, default=None, help="JSON lines with one object each")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -370,6 +410,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         corrections=options.corrections,
         windows=options.windows,
         share=options.window_share,
+        hints=options.hints,
     )
     if options.out:
         options.out.write_text(

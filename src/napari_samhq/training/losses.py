@@ -153,7 +153,9 @@ def ranking_loss(scores: Tensor, iou: Tensor) -> Tensor:
     scores, iou : (P, M)
     """
     wanted = F.softmax(iou / _RANK_TEMPERATURE, dim=1)
-    return -(wanted * F.log_softmax(scores.float() / _RANK_TEMPERATURE, dim=1)).sum(1).mean()
+    told = F.log_softmax(scores.float() / _RANK_TEMPERATURE, dim=1)
+    loss: Tensor = -(wanted * told).sum(1).mean()
+    return loss
 
 
 def click_loss(logits: Tensor, points_xy: Tensor, labels: Tensor, stride: int) -> Tensor:
@@ -202,4 +204,5 @@ def dense_loss(maps: DenseMaps, labels: Tensor, targets: Tensor, complete: Tenso
     distances = (maps.border - border[:, 0]).abs() + (maps.middle - middle[:, 0]).abs()
     directions = (maps.direction - direction).abs().sum(1) * (inside > 0)
     errors = ((distances + 0.25 * directions) * weight).sum() / weight.sum().clamp_min(1)
-    return foreground + errors
+    loss: Tensor = foreground + errors
+    return loss

@@ -244,7 +244,8 @@ def nearest_others(labels: NDArray[np.int32], ids: NDArray[np.int64]) -> NDArray
     own = middles[np.searchsorted(known, ids)]
     away = np.hypot(*(own[:, None] - middles[None]).transpose(2, 0, 1))
     away[ids[:, None] == np.array(known)[None]] = np.inf
-    return np.array(known, np.int64)[away.argmin(1)]
+    nearest: NDArray[np.int64] = np.array(known, np.int64)[away.argmin(1)]
+    return nearest
 
 
 _maker: BatchMaker | None = None

@@ -56,18 +56,17 @@ def precision_context(device: torch.device, *, mixed: bool) -> AbstractContextMa
 class Objects:
     """Objects to be prompted, with the features of the crop that each lies in.
 
-    ``target`` (P, 1, h, w) coverage of the low-res cells; ``others`` that of another object of the
-    same crop; ``boxes_xy`` (P, 4) crop px;
+    ``target`` (P, 1, h, w) coverage of the low-res cells; ``boxes_xy`` (P, 4) crop px;
     ``origin_xy`` (P, 2) place of the crop in the frame. The first ``boxed`` objects begin with a
-    box, the others with a click.
+    box, the others with a click. ``others`` (P, 1, h, w) is the object beside each.
     """
 
     features: ImageFeatures
     target: Tensor
-    others: Tensor
     boxes_xy: Tensor
     origin_xy: Tensor
     boxed: int
+    others: Tensor | None = None
 
 
 @dataclass(frozen=True)

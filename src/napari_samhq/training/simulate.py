@@ -133,7 +133,7 @@ def corrective_clicks(
     return points, target[index, rows, cols].long()
 
 
-def rough_masks(target: Tensor, others: Tensor, generator: torch.Generator) -> Tensor:
+def rough_masks(target: Tensor, others: Tensor | None, generator: torch.Generator) -> Tensor:
     """Low-res logits of the masks that some earlier step, plane or frame might have left.
 
     Each object's is shifted, grown or shrunk; of some a part is torn off, or the object beside it
@@ -142,8 +142,8 @@ def rough_masks(target: Tensor, others: Tensor, generator: torch.Generator) -> T
     Parameters
     ----------
     target : (P, 1, h, w) float in [0, 1]
-    others : (P, 1, h, w) float in [0, 1]
-        Another object of the same crop, or nothing.
+    others : (P, 1, h, w) float in [0, 1] or None
+        The object beside each.
     generator : torch.Generator
 
     Returns
@@ -157,12 +157,15 @@ def rough_masks(target: Tensor, others: Tensor, generator: torch.Generator) -> T
     def chance(*shape: int) -> Tensor:
         return torch.rand(count, *shape, generator=generator, device=device)
 
-    merged = torch.where(chance(1, 1, 1) < 0.15, torch.maximum(target, others), target)
+    merged = target
+    if others is not None:
+        taken_in = chance(1, 1, 1) < 0.15
+        merged = torch.where(taken_in, torch.maximum(target, others), target)
     extent = merged.flatten(1).sum(1).sqrt()[:, None]  # about the object's diameter, in cells
-    # Half of the masks lie well, the others are off by up to half a diameter, in any direction.
-    reach = torch.where(chance(1) < 0.5, 0.08, 0.35) * extent + 1
+    # Half of the masks lie well, the others are off by up to a third of a diameter.
+    reach = torch.where(chance(1) < 0.5, 0.05, 0.25) * extent + 0.5
     offset = (2 * chance(2) - 1) * reach
-    scale = 1 + (2 * chance(2) - 1) * torch.where(chance(1) < 0.5, 0.05, 0.25)
+    scale = 1 + (2 * chance(2) - 1) * torch.where(chance(1) < 0.5, 0.04, 0.2)
     centre = _centres(merged)
     rows = torch.arange(height, device=device, dtype=torch.float32)
     cols = torch.arange(width, device=device, dtype=torch.float32)
@@ -179,11 +182,11 @@ def rough_masks(target: Tensor, others: Tensor, generator: torch.Generator) -> T
     side = torch.cos(angle) * (rows[:, None] - centre[:, :1, None]) + torch.sin(angle) * (
         cols - centre[:, 1:, None]
     )
-    torn = (chance(1, 1) < 0.2) & (side > (0.3 * chance(1, 1) - 0.1) * extent[..., None])
+    torn = (chance(1, 1) < 0.15) & (side > (0.3 * chance(1, 1) - 0.1) * extent[..., None])
     moved = moved * (~torn)[:, None]
-    radius = int(torch.randint(0, 5, (1,), generator=generator, device=device))
+    radius = int(torch.randint(0, 3, (1,), generator=generator, device=device))
     soft = _blur(moved, radius)
-    level = 0.5 + 0.5 * (chance(1, 1, 1) - 0.5)
+    level = 0.5 + 0.3 * (chance(1, 1, 1) - 0.5)
     gain = 4 + 36 * chance(1, 1, 1)
     return (soft - level) * gain
 

@@ -107,8 +107,8 @@ def identity_start(model: SamHQModel, known: Collection[str]) -> None:
     known : collection of str
         Names of the tensors that the shallower model had.
     """
-    last = ("conv2.1.weight", "conv2.1.bias", "position.weight", "position.bias")
-    last += ("proj.weight", "proj.bias", "mlp.lin2.weight", "mlp.lin2.bias")
+    layers = ("conv2.1", "position", "proj", "mlp.lin2")
+    last = tuple(f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias"))
     for name, parameter in model.vision_encoder.named_parameters():
         if f"vision_encoder.{name}" not in known and name.endswith(last):
             parameter.zero_()

@@ -344,10 +344,10 @@ class Trainer:
                 Objects(
                     ImageFeatures(features.image_embedding[crop], features.hq_features[crop]),
                     target[order],
-                    beside[order],
                     torch.from_numpy(batch.boxes_xy).to(self.device)[order],
                     torch.from_numpy(batch.origin_xy).to(self.device)[crop],
                     boxed,
+                    beside[order],
                 ),
                 rounds=phase.rounds,
                 generator=generator,
