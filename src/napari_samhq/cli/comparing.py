@@ -157,11 +157,11 @@ def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> C
     found, name = pair.image, pair.image.place.as_posix()
     labels_path = true_file(found, pair.labels)
     source = open_image(found.path, plane=how.plane)
-    options: dict[str, Any] = {"image": found.path.name, "plane": how.plane, "strict": how.strict}
-    true = true_labels(labels_path, source.shape, **options)
+    options: dict[str, Any] = {"plane": how.plane, "strict": how.strict}
+    true = true_labels(labels_path, source.shape, image=found.path, **options)
     if how.predictions is not None:
         path = true_file(found, how.predictions)
-        predicted = true_labels(path, source.shape, **options)
+        predicted = true_labels(path, source.shape, image=found.path, **options)
     elif how.derived is not None:
         predicted = labels_from_prompts(engine.predictor, source, true, how.derived)
     else:
@@ -216,7 +216,7 @@ def true_labels(
     path: Path,
     shape: tuple[int, int],
     *,
-    image: str,
+    image: Path,
     plane: Sequence[int] | None,
     strict: bool = False,
 ) -> NDArray[Any]:
@@ -227,8 +227,8 @@ def true_labels(
     path : Path
     shape : tuple of two ints
         Height and width of the image that they belong to.
-    image : str
-        Its name, by which COCO files tell images apart.
+    image : Path
+        The image: by its name COCO files tell images apart, by its axes planes have names.
     plane : sequence of int, optional
         Which plane, if the labels have more axes than two.
     strict : bool, optional
@@ -247,10 +247,12 @@ def true_labels(
     """
     from napari_samhq.io.images import open_array, read_image
     from napari_samhq.io.objects import labels_of
+    from napari_samhq.io.planes import leading_axes
     from napari_samhq.io.results import read_objects
 
     if path.suffix.lower() in _OBJECTS:
-        return labels_of(read_objects(path, shape, image, strict=strict), shape)
+        which: dict[str, Any] = {"plane": plane, "axes": leading_axes(image), "strict": strict}
+        return labels_of(read_objects(path, shape, image.name, **which), shape)
     has_planes = len(open_array(path).shape) > 2
     labels = read_image(path, plane=plane if has_planes else None)
     if labels.dtype == np.bool_ or labels.ndim != 2 or labels.dtype.kind not in "iu":

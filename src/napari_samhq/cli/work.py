@@ -199,6 +199,7 @@ def _read_prompts(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[
     """Read the prompts of one image from the file, or its file in the folder."""
     from napari_samhq.cli.paths import beside
     from napari_samhq.io import prompt_files
+    from napari_samhq.io.planes import leading_axes
 
     assert wanted.prompts is not None
     path = wanted.prompts
@@ -212,7 +213,12 @@ def _read_prompts(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[
     # What lies outside of the image in tables is left out later, with a word on it.
     known = None if prompt_files.is_table(path) else shape
     return prompt_files.read_prompts(
-        path, found.path.name, shape=known, plane=wanted.plane, strict=wanted.strict
+        path,
+        found.path.name,
+        shape=known,
+        plane=wanted.plane,
+        axes=leading_axes(found.path),
+        strict=wanted.strict,
     )
 
 

@@ -17,6 +17,7 @@ from napari_samhq.io.entries import Entries
 from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json, write_json
 from napari_samhq.io.json_kinds import other_json
 from napari_samhq.io.objects import FileObject, check_image_shape, check_pixels
+from napari_samhq.io.planes import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ __all__ = [
     "load_features",
     "measurements_of",
     "objects_in",
+    "position_of",
     "read_geojson",
     "write_features",
     "write_geojson",
@@ -58,12 +60,15 @@ class Features:
         ``unit``, and ``kind``, which is "prompts" for prompts.
     numbers : tuple of int
         Places of the features in the file, from 1, where these are some of them.
+    has_planes : bool
+        Whether any feature of the file says in which plane of a stack it lies.
     """
 
     path: str
     listed: list[Any]
     note: dict[str, Any] = field(default_factory=dict)
     numbers: tuple[int, ...] = ()
+    has_planes: bool = False
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Go through the features, each with its place, for messages."""
@@ -165,7 +170,8 @@ def read_geojson(
     -------
     list of FileObject
         In the order of the file, with the label ids that :func:`write_geojson` wrote, and numbered
-        from 1 where these are missing or repeated.
+        from 1 where these are missing or repeated. Of a stack these are the objects of all planes,
+        each with its position.
 
     Raises
     ------
@@ -198,9 +204,12 @@ def objects_in(
                     "instead, or leave it out."
                 )
             mask = check_pixels(fill_polygon(geometry, shape), shape, where)
-            objects.append(_object(feature, mask))
+            position = position_of(feature, features, where)
+            objects.append(replace(_object(feature, mask), position=position))
     ids = [one.label_id for one in objects]
-    if all(one > 0 for one in ids) and len(set(ids)) == len(ids):
+    # The same id in several planes is one object that goes through them.
+    places = {(one.label_id, one.position) for one in objects}
+    if all(one > 0 for one in ids) and len(places) == len(ids):
         return objects
     return [replace(one, label_id=number) for number, one in enumerate(objects, start=1)]
 
@@ -226,7 +235,8 @@ def load_features(path: str | Path) -> Features:
             )
         content = [content] if kind == "Feature" else content.get("features")
     listed = as_list(content, f"{path}: features")
-    return Features(f"{path}", listed, note if isinstance(note, dict) else {})
+    planes = any(_plane_of(feature) is not None for feature in listed)
+    return Features(f"{path}", listed, note if isinstance(note, dict) else {}, has_planes=planes)
 
 
 def _is_geojson(content: Any) -> bool:
@@ -293,6 +303,30 @@ def geometry_of(feature: Any, where: str) -> Any:
         raise FileError(f"{where}: its geometry cannot be read ({error}).") from error
 
 
+def position_of(feature: Mapping[str, Any], features: Features, where: str) -> Position:
+    """Read in which plane of a stack a feature lies, as QuPath says it.
+
+    QuPath leaves out the first plane; so where some features have a plane, the others lie there.
+    """
+    plane = _plane_of(feature)
+    if plane is None:
+        return Position(t=0, z=0) if features.has_planes else Position()
+    found = {}
+    for name in ("t", "z", "c"):
+        index = as_number(plane.get(name, -1), f"{where}: {name} of its plane", whole=True)
+        found[name] = index if index >= 0 else None
+    return Position(**found)
+
+
+def _plane_of(feature: Any) -> dict[str, Any] | None:
+    described = feature if isinstance(feature, dict) else {}
+    for place in (described.get("geometry"), described, described.get("properties")):
+        if isinstance(place, dict) and isinstance(place.get("plane"), dict):
+            found: dict[str, Any] = place["plane"]
+            return found
+    return None
+
+
 def _is_prompt(feature: Any) -> bool:
     """Tell whether a feature says that it is points or lines."""
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
@@ -331,6 +365,13 @@ def _object(feature: dict[str, Any], mask: Any) -> FileObject:
     )
 
 
+def _described_plane(position: Position) -> dict[str, Any]:
+    if not position:
+        return {}
+    c, z, t = position.c, position.z, position.t
+    return {"plane": {"c": -1 if c is None else c, "z": z or 0, "t": t or 0}}
+
+
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
@@ -352,6 +393,6 @@ def _feature(one: FileObject, smooth_px: float) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(_NAMESPACE, f"{one.label_id} {one.mask}")),
-        "geometry": shapely.geometry.mapping(outline),
+        "geometry": shapely.geometry.mapping(outline) | _described_plane(one.position),
         "properties": properties,
     }

@@ -6,6 +6,7 @@ x and y are in pixels from the outer corner of the first pixel, see :mod:`napari
 from __future__ import annotations
 
 import math
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,14 +22,18 @@ from napari_samhq.io.geojson import (
     geometry_of,
     load_features,
     measurements_of,
+    position_of,
     write_features,
 )
 from napari_samhq.io.json_files import as_mapping, as_number
 from napari_samhq.io.objects import check_image_shape
+from napari_samhq.io.planes import in_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from napari_samhq.io.planes import Position
 
 __all__ = ["prompts_in", "read_geojson_prompts", "write_geojson_prompts"]
 
@@ -40,7 +45,12 @@ _CORNERS_OF_A_BOX = 4
 
 
 def read_geojson_prompts(
-    path: str | Path, shape: tuple[int, int] | None = None, *, strict: bool = False
+    path: str | Path,
+    shape: tuple[int, int] | None = None,
+    *,
+    plane: Sequence[int] | None = None,
+    axes: Mapping[str, int] | None = None,
+    strict: bool = False,
 ) -> dict[int, Drawn]:
     """Read points, lines and areas as prompts.
 
@@ -53,6 +63,8 @@ def read_geojson_prompts(
         beside their object.
     shape : tuple of two ints, optional
         Height and width of the image, to be compared with those that the file states.
+    plane, axes : optional
+        Which plane of a stack, see :func:`~napari_samhq.io.planes.in_plane`.
     strict : bool, optional
         Refuse the file if a feature cannot be used, in place of leaving it out.
 
@@ -65,8 +77,8 @@ def read_geojson_prompts(
     Raises
     ------
     FileError
-        If the file is none of this format, none of its features can be used, or it states another
-        size of the image.
+        If the file is none of this format, none of its features can be used, it states another
+        size of the image, or features lie in several planes and nothing says which is meant.
 
     Warns
     -----
@@ -75,13 +87,16 @@ def read_geojson_prompts(
     """
     features = load_features(path)
     with Entries.of(path, "feature", strict=strict) as entries:
-        return prompts_in(features, shape, entries)
+        placed = prompts_in(features, shape, entries)
+    kept = in_plane([position for position, _, _ in placed], plane, axes, path)
+    chosen = [(label_id, drawn) for _, label_id, drawn in compress(placed, kept)]
+    return dict(sorted(chosen, key=lambda pair: pair[0]))
 
 
 def prompts_in(
     features: Features, shape: tuple[int, int] | None, entries: Entries
-) -> dict[int, Drawn]:
-    """Read features as prompts, as :func:`read_geojson_prompts`."""
+) -> list[tuple[Position, int, Drawn]]:
+    """Read features of all planes as prompts, each with its position and label id."""
     check_image_shape(features.image_shape, shape, features.path)
     groups: dict[Any, list[tuple[str, Drawn]]] = {}
     for where, feature in features:
@@ -94,8 +109,9 @@ def prompts_in(
                 raise FileError(f"{where} has an empty geometry.")
             label_id, name = _label_id(properties, where), str(properties.get("name") or "")
             key = ("id", label_id) if label_id else ("name", name) if name else ("number", where)
-            groups.setdefault(key, []).append((where, drawn))
-    return dict(sorted(_numbered(groups, entries)))
+            position = position_of(feature, features, where)
+            groups.setdefault((*key, position), []).append((where, drawn))
+    return list(_numbered(groups, entries))
 
 
 def write_geojson_prompts(
@@ -137,7 +153,7 @@ def write_geojson_prompts(
 
 def _numbered(
     groups: Mapping[Any, list[tuple[str, Drawn]]], entries: Entries
-) -> Iterator[tuple[int, Drawn]]:
+) -> Iterator[tuple[Position, int, Drawn]]:
     """Put what belongs to one object together; those without a label id get the next free one."""
     taken = {key[1] for key in groups if key[0] == "id"}
     free = 0
@@ -155,10 +171,10 @@ def _numbered(
                     )
             continue
         if key[0] == "id":
-            yield key[1], drawn
+            yield key[2], key[1], drawn
             continue
         free = next(n for n in range(free + 1, free + len(taken) + 2) if n not in taken)
-        yield free, drawn
+        yield key[2], free, drawn
 
 
 def _label_id(properties: Mapping[str, Any], where: str) -> int:

@@ -14,13 +14,14 @@ from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained, replacing
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.objects import FileObject, check_pixels
+from napari_samhq.io.planes import Position
 
 if TYPE_CHECKING:
     import zipfile
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["read_imagej_rois", "write_imagej_rois"]
+__all__ = ["position_of_roi", "read_imagej_rois", "write_imagej_rois"]
 
 _MOST_ROIS = 100_000
 _LARGEST_BYTES = 2**28
@@ -62,7 +63,11 @@ def write_imagej_rois(
     ):
         for index, one in enumerate(objects, start=1):
             name = one.name or f"Object {one.label_id}"
-            archive.writestr(f"{index:05d}-{_plain(name)}.roi", _roi(one, name).tobytes())
+            roi = _roi(one, name)
+            for axis in ("t", "z", "c"):
+                if (number := getattr(one.position, axis)) is not None:
+                    setattr(roi, f"{axis}_position", number + 1)
+            archive.writestr(f"{index:05d}-{_plain(name)}.roi", roi.tobytes())
     return path
 
 
@@ -83,7 +88,8 @@ def read_imagej_rois(
     Returns
     -------
     list of FileObject
-        Numbered from 1 in the order of the file.
+        Numbered from 1 in the order of the file. Of a stack these are the objects of all planes,
+        each with its position.
 
     Raises
     ------
@@ -102,7 +108,8 @@ def read_imagej_rois(
                 roi = _parsed(content, name)
                 where = f"{name} ({roi.name})" if roi.name else name
                 mask = check_pixels(fill_polygon(_outline(roi, where), shape), shape, where)
-                objects.append(FileObject(len(objects) + 1, mask, name=roi.name))
+                number, position = len(objects) + 1, position_of_roi(roi)
+                objects.append(FileObject(number, mask, name=roi.name, position=position))
     return objects
 
 
@@ -221,6 +228,16 @@ def _outline(roi: Any, where: str) -> Any:
         valid = part if part.is_valid else shapely.make_valid(part)
         outline = outline.symmetric_difference(valid)  # holes are rings within rings
     return outline
+
+
+def position_of_roi(roi: Any) -> Position:
+    """Read in which plane of a stack a ROI lies; ImageJ counts from 1, and 0 is all of them."""
+    found = {name: int(getattr(roi, f"{name}_position", 0) or 0) for name in ("t", "z", "c")}
+    said = {name: number - 1 for name, number in found.items() if number > 0}
+    if said:
+        return Position(**said)
+    number = int(getattr(roi, "position", 0) or 0)
+    return Position(stack=number - 1) if number > 0 else Position()
 
 
 def _plain(name: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +20,11 @@ from napari_samhq.io.calibration import Calibration
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.labels import LABEL_SUFFIXES, read_labels
 from napari_samhq.io.names import image_stem
-from napari_samhq.io.objects import labels_of
+from napari_samhq.io.objects import labels_of, smallest_type
+from napari_samhq.io.planes import Position, stack_lengths, stack_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari_samhq.core.drawn import Drawn
     from napari_samhq.io.geojson import Features
@@ -167,19 +170,19 @@ def _of_geojson(path: Path, strict: bool) -> list[LayerData]:
         prompts = prompts_in(others, None, entries)
     if objects:
         data, options, kind = _labels_layer(objects, areas.image_shape, name)
-        layers.append((data, options | _noted_placement(areas), kind))
-    layers += _prompt_layers(prompts, name, _noted_placement(others))
+        layers.append((data, options | _noted_placement(areas, data.ndim), kind))
+    layers += _prompt_layers(prompts, name, lambda ndim: _noted_placement(others, ndim))
     if not layers:
         raise FileError(f"{path} has no feature in it.")
     return layers
 
 
-def _noted_placement(features: Features) -> dict[str, Any]:
+def _noted_placement(features: Features, ndim: int) -> dict[str, Any]:
     size, unit = features.note.get("pixel_size"), features.note.get("unit")
     if not isinstance(size, list) or not isinstance(unit, str):
         return {}
     try:
-        return _placed(Calibration.of(2, size, unit))
+        return _placed(Calibration.of(ndim, size, unit))
     except (
         ValueError,
         TypeError,
@@ -196,7 +199,8 @@ def _of_coco(path: Path, strict: bool) -> list[LayerData]:
         name = image_stem(image.file_name) or image_stem(path.name)
         if image.objects or not image.boxes:
             layers.append(_labels_layer(image.objects, image.shape, name))
-        layers += _prompt_layers(image.boxes, name, {})
+        boxes = [(Position(), label_id, one) for label_id, one in image.boxes.items()]
+        layers += _prompt_layers(boxes, name, lambda _: {})
     return layers
 
 
@@ -206,16 +210,18 @@ def _labels_layer(
     import pandas as pd
 
     listed = list(objects)
+    positions = stack_positions([one.position for one in listed], {}, name)
+    listed = [replace(one, position=p) for one, p in zip(listed, positions, strict=True)]
     reach = [(one.mask.top + one.mask.height, one.mask.left + one.mask.width) for one in listed]
     size = shape or tuple(max(one) for one in zip(*reach, strict=True)) or (1, 1)
-    if math.prod(size) > LARGEST_LABELS_PX:
+    stack = stack_lengths(positions)
+    if math.prod((*stack.values(), *size)) > LARGEST_LABELS_PX:
         raise FileError(
-            f"{name}: the objects reach over {size[0]} x {size[1]} pixels, too many for a labels "
-            "layer. In Python, read_objects of napari_samhq.io.results gives them one by one."
+            f"{name}: the objects reach over {' x '.join(map(str, (*stack.values(), *size)))} "
+            "pixels, too many for a labels layer. In Python, read_objects of "
+            "napari_samhq.io.results gives them one by one."
         )
-    labels = labels_of(listed, shape)
-    visible = np.count_nonzero(labels)
-    overlapping = sum(int(one.mask.array().sum()) for one in listed) - visible
+    labels, overlapping = _painted(listed, stack, size)
     if overlapping > 0:
         warnings.warn(
             f"{name}: {overlapping} pixels belong to several objects, or lie outside of the image. "
@@ -223,6 +229,7 @@ def _labels_layer(
             SamHQWarning,
             stacklevel=4,
         )
+    listed = list({one.label_id: one for one in reversed(listed)}.values())[::-1]
     rows = {
         "index": [one.label_id for one in listed],
         "name": [one.name for one in listed],
@@ -232,33 +239,67 @@ def _labels_layer(
     return labels, {"name": name, "features": pd.DataFrame(rows)}, "labels"
 
 
+def _painted(
+    objects: Sequence[FileObject], stack: Mapping[str, int], size: tuple[int, int]
+) -> tuple[Any, int]:
+    """Paint objects into their planes; and count the pixels that belong to several, or to none."""
+    by_plane: dict[tuple[int, ...], list[FileObject]] = {}
+    for one in objects:
+        said = [getattr(one.position, axis) for axis in stack]
+        ranges = [range(stack[a]) if n is None else [n] for a, n in zip(stack, said, strict=True)]
+        for plane in product(*ranges):
+            by_plane.setdefault(plane, []).append(replace(one, position=Position()))
+    highest = max((one.label_id for one in objects), default=0)
+    labels = np.zeros((*stack.values(), *size), smallest_type(highest + len(objects)))
+    for plane, listed in by_plane.items():
+        labels[plane] = labels_of(listed, size)
+    total = sum(int(one.mask.array().sum()) for listed in by_plane.values() for one in listed)
+    return labels, total - int(np.count_nonzero(labels))
+
+
 def _prompt_layers(
-    prompts: Mapping[int, Drawn], name: str, placed: Mapping[str, Any]
+    prompts: Iterable[tuple[Position, int, Drawn]],
+    name: str,
+    placement: Callable[[int], dict[str, Any]],
 ) -> list[LayerData]:
+    """Make points and shapes of prompts, in their planes; `placement` says how large pixels are."""
     import pandas as pd
 
-    points = [(label_id, point) for label_id, one in prompts.items() for point in one.points]
-    shapes = [(label_id, shape) for label_id, one in prompts.items() for shape in one.shapes]
+    listed = list(prompts)
+    stack = stack_lengths([position for position, _, _ in listed])
+    # What lies all along an axis is shown in its first plane: points lie somewhere.
+    where = [[getattr(position, axis) or 0 for axis in stack] for position, _, _ in listed]
+    points = [(n, i, p) for (_, i, one), n in zip(listed, where, strict=True) for p in one.points]
+    shapes = [(n, i, s) for (_, i, one), n in zip(listed, where, strict=True) for s in one.shapes]
+    placed = placement(2 + len(stack))
     layers: list[LayerData] = []
     if points:
         rows = {
-            "object": [label_id for label_id, _ in points],
-            "polarity": [_POLARITIES[point.positive] for _, point in points],
+            "object": [label_id for _, label_id, _ in points],
+            "polarity": [_POLARITIES[point.positive] for _, _, point in points],
         }
         options = {
             **placed,
             "name": f"{name} points",
             "features": pd.DataFrame(rows),
-            "symbol": [_SYMBOLS[point.positive] for _, point in points],
+            "symbol": [_SYMBOLS[point.positive] for _, _, point in points],
         }
-        layers.append((np.array([(p.row, p.col) for _, p in points]), options, "points"))
+        layers.append(
+            (np.array([(*plane, p.row, p.col) for plane, _, p in points]), options, "points")
+        )
     if shapes:
         options = {
             **placed,
             "name": f"{name} shapes",
-            "features": pd.DataFrame({"object": [label_id for label_id, _ in shapes]}),
-            "shape_type": [shape.kind for _, shape in shapes],
+            "features": pd.DataFrame({"object": [label_id for _, label_id, _ in shapes]}),
+            "shape_type": [shape.kind for _, _, shape in shapes],
             "face_color": "transparent",
         }
-        layers.append(([np.array(shape.vertices) for _, shape in shapes], options, "shapes"))
+        layers.append(
+            (
+                [np.array([(*plane, *v) for v in shape.vertices]) for plane, _, shape in shapes],
+                options,
+                "shapes",
+            )
+        )
     return layers

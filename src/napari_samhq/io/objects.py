@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import FileError, ImageError
+from napari_samhq.io.planes import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FileObject", "box_xywh", "check_image_shape", "check_pixels", "labels_of", "objects_of"]
+__all__ = [
+    "FileObject",
+    "box_xywh",
+    "check_image_shape",
+    "check_pixels",
+    "labels_of",
+    "objects_of",
+    "smallest_type",
+]
 
 
 _PIECE_PX = 2048
@@ -40,6 +49,8 @@ class FileObject:
         How sure somebody was of it.
     extra : dict
         What else the file says of it, as the format names it.
+    position : Position
+        In which plane of a stack it lies, if the file says it.
     """
 
     label_id: int
@@ -48,6 +59,7 @@ class FileObject:
     category: str = ""
     score: float | None = None
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
+    position: Position = field(default_factory=Position)
 
 
 def objects_of(labels: Any) -> Iterator[FileObject]:
@@ -118,6 +130,11 @@ def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = Non
     -------
     ndarray of shape (H, W), int32; int64 where label ids need it
 
+    Raises
+    ------
+    ImageError
+        If they lie in several planes of a stack.
+
     Examples
     --------
     >>> one = FileObject(5, CroppedMask.of(np.ones((1, 2), dtype=bool)))
@@ -125,12 +142,17 @@ def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = Non
     [[5, 5], [0, 0]]
     """
     listed = list(objects)
+    planes = {(one.position.t, one.position.z, one.position.stack) for one in listed}
+    if len(planes) > 1:
+        raise ImageError(
+            f"These objects lie in {len(planes)} planes of a stack, and one label image has place "
+            "for those of one. Choose them by their position, or read them with plane=."
+        )
     if shape is None:
         ends = [(one.mask.top + one.mask.height, one.mask.left + one.mask.width) for one in listed]
         shape = (max(1, *(r for r, _ in ends), 1), max(1, *(c for _, c in ends), 1))
     highest = max((one.label_id for one in listed), default=0)
-    fits = highest + len(listed) <= np.iinfo(np.int32).max
-    labels: NDArray[Any] = np.zeros(shape, dtype=np.int32 if fits else np.int64)
+    labels: NDArray[Any] = np.zeros(shape, dtype=smallest_type(highest + len(listed)))
     for one in listed:
         label_id = one.label_id
         if label_id < 1:
@@ -143,6 +165,11 @@ def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = Non
             inside = one.mask.within((part.shape[0], part.shape[1]), start)
             part[inside] = label_id
     return labels
+
+
+def smallest_type(highest: int) -> type[np.signedinteger[Any]]:
+    """Choose the type of a label image whose label ids go up to this: int32, or else int64."""
+    return np.int32 if highest <= np.iinfo(np.int32).max else np.int64
 
 
 def check_image_shape(

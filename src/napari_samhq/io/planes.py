@@ -12,7 +12,15 @@ from napari_samhq.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Position", "check_one_plane", "in_plane", "leading_axes", "lies_in", "stack_positions"]
+__all__ = [
+    "Position",
+    "check_one_plane",
+    "in_plane",
+    "leading_axes",
+    "lies_in",
+    "stack_lengths",
+    "stack_positions",
+]
 
 _NAMES = ("t", "z", "c")
 _FASTEST_FIRST = ("c", "z", "t")  # how ImageJ counts the planes of a hyperstack
@@ -208,6 +216,21 @@ def stack_positions(
 def _placed(position: Position, found: Mapping[str, int | None]) -> Position:
     said = {name: n for name, n in found.items() if getattr(position, name) is None}
     return replace(position, stack=None, **said)
+
+
+def stack_lengths(positions: Sequence[Position]) -> dict[str, int]:
+    """Give the lengths of the axes t and z that objects are spread over; empty for the first plane.
+
+    Examples
+    --------
+    >>> stack_lengths([Position(z=4), Position(t=0, z=1)]), stack_lengths([Position(z=0)])
+    ({'z': 5}, {})
+    """
+    found = {
+        name: 1 + max((getattr(one, name) or 0 for one in positions), default=0)
+        for name in ("t", "z")
+    }
+    return {name: length for name, length in found.items() if length > 1}
 
 
 def _named(

@@ -40,6 +40,7 @@ def read_prompts(
     *,
     shape: tuple[int, int] | None = None,
     plane: Sequence[int] | None = None,
+    axes: Mapping[str, int] | None = None,
     strict: bool = False,
 ) -> dict[int, Prompt]:
     """Read prompts from any file that has some.
@@ -60,6 +61,8 @@ def read_prompts(
     plane : sequence of int, optional
         Which plane of a stack, where the file has prompts in several: one index for each axis
         before the rows.
+    axes : mapping of str to int, optional
+        Names and lengths of these axes, see :func:`~napari_samhq.io.planes.leading_axes`.
     strict : bool, optional
         Refuse the file if something in it cannot be used, in place of leaving it out.
 
@@ -93,7 +96,7 @@ def read_prompts(
         if shape is None:
             return found
         return _usable({n: p.cleaned for n, p in found.items()}, shape, path, strict)
-    drawn = read_drawn(path, image_name, shape=shape, plane=plane, strict=strict)
+    drawn = read_drawn(path, image_name, shape=shape, plane=plane, axes=axes, strict=strict)
     if not drawn:
         raise FileError(f"{path} has no prompt in it. Draw points, boxes or lines, and save again.")
     if shape is None:
@@ -129,13 +132,14 @@ def read_drawn(
     *,
     shape: tuple[int, int] | None = None,
     plane: Sequence[int] | None = None,
+    axes: Mapping[str, int] | None = None,
     strict: bool = False,
 ) -> dict[int, Drawn]:
     """Read prompts as they were drawn: points, boxes, lines and polygons.
 
     Parameters
     ----------
-    path, image_name, shape, plane, strict
+    path, image_name, shape, plane, axes, strict
         As :func:`read_prompts`; of CSV files those that napari saves from shapes.
 
     Returns
@@ -158,7 +162,7 @@ def read_drawn(
     if name.endswith(".geojson"):
         from napari_samhq.io.geojson_prompts import read_geojson_prompts
 
-        return read_geojson_prompts(path, shape, strict=strict)
+        return read_geojson_prompts(path, shape, plane=plane, axes=axes, strict=strict)
     if name.endswith(".json"):
         from napari_samhq.io.coco import read_coco_boxes
 

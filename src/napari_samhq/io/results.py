@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,10 @@ from napari_samhq.io.atomic import replacing
 from napari_samhq.io.calibration import Calibration
 from napari_samhq.io.labels import LABEL_SUFFIXES, write_labels
 from napari_samhq.io.objects import check_image_shape, objects_of
+from napari_samhq.io.planes import Position, in_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import ArrayLike
@@ -229,6 +232,8 @@ def read_objects(
     shape: tuple[int, int] | None = None,
     image_name: str | None = None,
     *,
+    plane: Sequence[int] | None = None,
+    axes: Mapping[str, int] | None = None,
     strict: bool = False,
 ) -> list[FileObject]:
     """Read the objects of one image from a COCO, GeoJSON or ImageJ file.
@@ -242,20 +247,32 @@ def read_objects(
         size are refused.
     image_name : str, optional
         Which image, where a COCO file has several.
+    plane, axes : optional
+        Which plane of a stack, where the file has objects in several, see
+        :func:`~napari_samhq.io.planes.in_plane`.
     strict : bool, optional
         Refuse the file if an object in it cannot be used, in place of leaving it out.
 
     Raises
     ------
     FileError
-        If the file cannot be read, belongs to an image of another size, or has several images and
-        nothing says which.
+        If the file cannot be read, belongs to an image of another size, or has several images or
+        planes and nothing says which.
 
     Warns
     -----
     SamHQWarning
         If objects were left out.
     """
+    objects = _objects(path, shape, image_name, strict)
+    kept = in_plane([one.position for one in objects], plane, axes, path)
+    return [replace(one, position=Position()) for one in compress(objects, kept)]
+
+
+def _objects(
+    path: str | Path, shape: tuple[int, int] | None, image_name: str | None, strict: bool
+) -> list[FileObject]:
+    """Read the objects of all planes."""
     name = Path(path).name.lower()
     if name.endswith(".geojson"):
         from napari_samhq.io.geojson import read_geojson
@@ -291,8 +308,6 @@ def described(objects: Iterable[FileObject], table: pd.DataFrame | None) -> Iter
     ------
     FileObject
     """
-    from dataclasses import replace
-
     known: dict[Any, dict[str, Any]] = {}
     if table is not None:
         known = _by_label(table).to_dict("index")
