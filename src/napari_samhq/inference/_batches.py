@@ -10,10 +10,12 @@ import torch
 from napari_samhq.inference._decoding import (
     Wanted,
     chosen_masks,
+    clicks_of,
     decode,
     disagreements,
 )
 from napari_samhq.inference._side_by_side import side_by_side
+from napari_samhq.inference.clicks import obey_clicks
 from napari_samhq.inference.memory import (
     free_memory,
     guarding_memory,
@@ -149,5 +151,9 @@ def _decode(
 ) -> tuple[Tensor, Tensor, Tensor]:
     low_res_size = embedding.hq_features.shape[-1]
     decoded = decode(network, embedding, prompts, low_res_size, wanted.least_score)
-    chosen = chosen_masks(decoded, multimask=wanted.multimask, output=wanted.output)
-    return *chosen, disagreements(decoded, embedding, wanted)
+    logits, scores = chosen_masks(decoded, multimask=wanted.multimask, output=wanted.output)
+    if network.config.obey_clicks and prompts[0].points is not None:
+        points, labels = clicks_of(prompts, embedding)
+        stride = embedding.input_size / low_res_size
+        logits = obey_clicks(logits, points, labels, stride, wanted.threshold)
+    return logits, scores, disagreements(decoded, embedding, wanted)

@@ -88,8 +88,7 @@ def decode(
     first = prompts[0]
     points = labels = boxes = masks = None
     if first.points is not None:
-        points = _coordinates([p.points for p in prompts], embedding)
-        labels = torch.as_tensor(np.array([p.point_labels for p in prompts]), device=device)
+        points, labels = clicks_of(prompts, embedding)
     if first.box is not None:
         boxes = _coordinates([p.box for p in prompts], embedding)
     if first.mask is not None:
@@ -108,6 +107,15 @@ def decode(
         mask_logits=masks,
         least_score=least_score,
     )
+
+
+def clicks_of(prompts: Sequence[Prompt], embedding: ImageEmbedding) -> tuple[Tensor, Tensor]:
+    """Stack the points (P, N, 2) of prompts that have as many each, in model pixels (x, y), and
+    their labels (P, N).
+    """
+    labels = torch.as_tensor(np.array([p.point_labels for p in prompts]))
+    points = _coordinates([p.points for p in prompts], embedding)
+    return points, labels.to(points.device)
 
 
 def _coordinates(values_rc: Sequence[Any], embedding: ImageEmbedding) -> Tensor:

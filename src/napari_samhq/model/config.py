@@ -249,6 +249,9 @@ class SamHQConfig:
         Objects are found best that take no more than this share of the input's side: on large
         images, windows are chosen by it. A measured trait of the weights; no published file tells
         it.
+    obey_clicks : bool
+        Whether clicked pixels are brought to their side of the mask, see `inference/clicks.py`. No
+        published file tells it: published models answer as published.
 
     Examples
     --------
@@ -266,6 +269,7 @@ class SamHQConfig:
         dense_head_config: SamHQDenseHeadConfig | dict[str, Any] | None = None,
         initializer_range: float = 0.02,
         largest_share: float | None = None,
+        obey_clicks: bool = False,
         **_unused: Any,
     ) -> None:
         self.vision_config = _encoder_config(vision_config)
@@ -286,6 +290,7 @@ class SamHQConfig:
         )
         self.initializer_range = initializer_range
         self.largest_share = largest_share
+        self.obey_clicks = bool(obey_clicks)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SamHQConfig) and self.to_dict() == other.to_dict()
@@ -307,6 +312,8 @@ class SamHQConfig:
             traits["dense_head_config"] = self.dense_head_config.to_dict()
         if self.largest_share is not None:
             traits["largest_share"] = self.largest_share
+        if self.obey_clicks:
+            traits["obey_clicks"] = True
         return {
             "model_type": self.model_type,
             "vision_config": self.vision_config.to_dict(),
