@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tifffile
 
 from napari_samhq.errors import FileError
 from napari_samhq.training.augment import PADDING_RGB, random_look, random_matrix
@@ -9,6 +10,7 @@ from napari_samhq.training.data import (
     load_image,
     manifest_hash,
     read_manifest,
+    read_planes,
     split_by_group,
 )
 from napari_samhq.training.pool import BatchMaker, BatchPlan, Pool, Prefetcher, choose_objects
@@ -173,3 +175,30 @@ def test_values_past_the_range_by_a_rounding_stay_numbers():
     with np.errstate(invalid="raise"):
         for seed in range(60):
             assert random_look(np.random.default_rng(seed), image, valid).dtype == np.uint8
+
+
+def test_planes_of_stacks_are_images_of_one_group(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("cells", "specks"):
+        (tmp_path / name).mkdir()
+        stack = rng.integers(0, 4000, (5, 40, 50)).astype(np.uint16)
+        labels = np.zeros((5, 40, 50), np.uint8)
+        labels[1:4, 5:20, 5:20], labels[2, 25:35, 25:35] = 1, 2
+        tifffile.imwrite(tmp_path / name / "image.tif", stack)
+        tifffile.imwrite(tmp_path / name / "labels.tif", labels)
+    records = read_planes(tmp_path, incomplete=["specks"])
+    assert [(r.source, r.plane) for r in records] == [
+        (name, plane) for name in ("cells", "specks") for plane in (1, 2, 3)
+    ]
+    assert [r.complete for r in records] == [True] * 3 + [False] * 3
+    item = load_image(records[1])
+    assert item.shape == (40, 50)
+    assert item.ids.tolist() == [1, 2]
+    train, held_out = split_by_group(records)
+    assert {r.source for r in held_out} == {"cells", "specks"}
+    assert len(train) + len(held_out) == 6
+
+
+def test_a_folder_without_stacks_is_refused(tmp_path):
+    with pytest.raises(FileError, match="no stack"):
+        read_planes(tmp_path)

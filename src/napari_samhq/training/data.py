@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,8 +33,11 @@ __all__ = [
     "load_image",
     "manifest_hash",
     "read_manifest",
+    "read_planes",
     "split_by_group",
 ]
+
+_STACK, _STACK_LABELS = "image.tif", "labels.tif"
 
 FRAME_PX = 512
 """Side of the square frame of the ``micro`` model: images are resized so that their longest side
@@ -47,6 +50,7 @@ class Record:
     """One annotated image of a data folder (a row of its manifest).
 
     ``complete``: every object of the annotated kind is marked, so that background is background.
+    ``plane`` is that of a stack or series, whose files are ``image.tif`` and ``labels.tif``.
     """
 
     source: str
@@ -57,6 +61,7 @@ class Record:
     group: str
     folder: Path
     complete: bool = True
+    plane: int | None = None
 
     @property
     def look(self) -> tuple[str, int, int, int]:
@@ -68,6 +73,8 @@ class Record:
     @property
     def image_path(self) -> Path:
         """The image file, whatever its extension."""
+        if self.plane is not None:
+            return self.folder / self.source / _STACK
         found = sorted((self.folder / self.source / "images").glob(f"{self.stem}.*"))
         if not found:
             folder = self.folder / self.source / "images"
@@ -78,6 +85,8 @@ class Record:
     @property
     def label_path(self) -> Path:
         """The label image of the same size."""
+        if self.plane is not None:
+            return self.folder / self.source / _STACK_LABELS
         return self.folder / self.source / "labels" / f"{self.stem}.png"
 
 
@@ -128,6 +137,59 @@ def read_manifest(folder: str | Path) -> list[Record]:
             f"{path} has no column {error}: needed are source, stem, height, width, channels, group"
         )
         raise FileError(msg) from error
+
+
+def read_planes(folder: str | Path, incomplete: Collection[str] = ()) -> list[Record]:
+    """List the planes of annotated stacks and series.
+
+    Parameters
+    ----------
+    folder : path
+        Holds a folder for each, with ``image.tif`` and ``labels.tif`` of shape (planes, H, W).
+    incomplete : collection of str
+        Names of those in which not every object is marked.
+
+    Returns
+    -------
+    list of Record
+        One per plane in which something is marked. All planes of a stack are one group.
+
+    Raises
+    ------
+    FileError
+        The folder holds no stack, or one whose files differ in size.
+    """
+    import tifffile
+
+    records = []
+    for path in sorted(Path(folder).glob(f"*/{_STACK}")):
+        labels = tifffile.imread(path.with_name(_STACK_LABELS))
+        with tifffile.TiffFile(path) as file:
+            shape = file.series[0].shape
+        if labels.ndim != 3 or shape[:3] != labels.shape:
+            msg = f"{path} has the shape {shape} and its labels {labels.shape}; needed is (planes, "
+            msg += "H, W) for both"
+            raise FileError(msg)
+        name = path.parent.name
+        records += [
+            Record(
+                name,
+                f"{plane:04d}",
+                int(labels.shape[1]),
+                int(labels.shape[2]),
+                channels=1,
+                group=name,
+                folder=Path(folder),
+                complete=name not in incomplete,
+                plane=plane,
+            )
+            for plane, drawn in enumerate(labels)
+            if drawn.any()
+        ]
+    if not records:
+        msg = f"{folder} holds no stack: needed are folders with {_STACK} and {_STACK_LABELS}"
+        raise FileError(msg)
+    return records
 
 
 def manifest_hash(folder: str | Path) -> str:
@@ -286,6 +348,8 @@ def load_image(record: Record) -> AnnotatedImage:
         raise FileError(msg)
     image = np.asarray(imread(record.image_path))
     labels = np.asarray(imread(record.label_path))
+    if record.plane is not None:
+        image, labels = image[record.plane], labels[record.plane]
     if image.ndim == 3:
         image = image[..., :1] if record.channels == 1 else image[..., :3]
     if image.shape[:2] != labels.shape:

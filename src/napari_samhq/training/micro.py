@@ -36,7 +36,13 @@ from napari_samhq.model.config import (
 )
 from napari_samhq.model.sam_hq import SamHQModel
 from napari_samhq.model.serialization import write_tensors
-from napari_samhq.training.data import Record, manifest_hash, read_manifest, split_by_group
+from napari_samhq.training.data import (
+    Record,
+    manifest_hash,
+    read_manifest,
+    read_planes,
+    split_by_group,
+)
 from napari_samhq.training.pool import COMPOSITE, BatchPlan, Pool
 from napari_samhq.training.schedule import Budget, Phase, TrainerConfig
 from napari_samhq.training.start import aligned_start
@@ -78,12 +84,23 @@ SOURCE_WEIGHTS = (
     ("sstem_mito", 0.05),
     ("sstem_neurites", 0.08),
     ("wsu_chloroplast", 0.06),
+    ("chloroplasts_em_zyx", 0.01),
+    ("epithelium_tyx", 0.02),
+    ("mito_sstem_zyx", 0.01),
+    ("mother_machine_tyx", 0.02),
+    ("nuclei_sparse_tyx", 0.01),
+    ("ovule_cells_zyx", 0.02),
+    ("ovule_nuclei_a_zyx", 0.01),
+    ("ovule_nuclei_b_zyx", 0.01),
     ("synthetic", 0.10),
     (COMPOSITE, 0.22),
 )
 """Share of each source in training; within a source, each look weighs by the root of its number of
 images. Composites are made of the outlines and textures of all.
 """
+
+INCOMPLETE_STACKS = ("epithelium_tyx", "mito_sstem_zyx", "nuclei_sparse_tyx")
+"""Stacks and series in which not every object is marked."""
 
 DENSE = BatchPlan(8, 128, 8, looks=0.5)
 SMALL = BatchPlan(8, 128, 4, looks=0.5)
@@ -149,6 +166,7 @@ def micro_trainer(
     seed: int = 0,
     start: Path | None = None,
     left_out: Collection[str] = (),
+    volumes: Path | None = None,
 ) -> Trainer:
     """Return a trainer of ``micro`` on the training part of a data folder, at step 0.
 
@@ -161,6 +179,8 @@ def micro_trainer(
         What to begin with: the state of an earlier run, or a folder of exported weights.
     left_out : collection of str
         Sources of which nothing is learned.
+    volumes : Path, optional
+        Folder of annotated stacks and series, whose planes are learned from too.
 
     Raises
     ------
@@ -176,6 +196,8 @@ def micro_trainer(
         len(train),
         len(validation),
     )
+    if volumes is not None:
+        train += split_by_group(read_planes(volumes, INCOMPLETE_STACKS))[0]
     train = _without(train, left_out)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -325,6 +347,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=(),
         help="learn nothing from these sources, and be measured on them",
     )
+    parser.add_argument(
+        "--volumes", type=Path, default=None, help="folder of stacks whose planes are learned from"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
@@ -339,6 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seed=options.seed,
         start=options.begin_with,
         left_out=options.leave_out,
+        volumes=options.volumes,
     )
     if options.resume:
         state = read_state(trainer.path)
