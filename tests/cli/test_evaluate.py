@@ -177,3 +177,78 @@ def test_wrong_wishes_are_told(
 @pytest.mark.parametrize("text", ["boxes", "points", "boxes+1", "points+12"])
 def test_prompts_are_named_as_they_are_given(text: str) -> None:
     assert str(Derived.of(text)) == text
+
+
+@pytest.fixture
+def tiles(tmp_path: Path) -> np.ndarray:
+    """An image, four objects in it as labels and as a mask of 0 and 255."""
+    labels = np.kron([[0, 1, 0, 2], [0, 0, 0, 0], [3, 0, 4, 0]], np.ones((20, 20), np.uint16))
+    noise = np.random.default_rng(0).integers(0, 200, labels.shape)
+    Image.fromarray((noise + 40 * (labels > 0)).astype(np.uint8)).save(tmp_path / "im.png")
+    Image.fromarray(np.where(labels, 255, 0).astype(np.uint8)).save(tmp_path / "mask.png")
+    np.save(tmp_path / "labels.npy", labels)
+    return labels
+
+
+@pytest.mark.parametrize("side", ["true", "predicted"])
+@pytest.mark.parametrize((), [pytest.param(id="FM-86-evaluate")])
+def test_a_mask_in_place_of_labels_is_told_and_taken_apart(
+    tiles: np.ndarray, tmp_path: Path, side: str
+) -> None:
+    files = [tmp_path / "mask.png", tmp_path / "labels.npy"]
+    true, predicted = files if side == "true" else files[::-1]
+    command = ["evaluate", tmp_path / "im.png", true, "--predictions", predicted, "-o",
+               tmp_path / "out", "--json", "--worst", 0, "--overwrite"]  # fmt: skip
+    told = run(*command)
+    assert told.exit_code == 0, told.output
+    assert "mask.png: its only object (255) is in 4 pieces" in told.stderr
+    assert "--connected" in told.stderr
+    apart = run(*command, "--connected")
+    assert "Warning" not in apart.stderr
+    assert json.loads(apart.stdout)["overall"]["found"] == 4
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-87-evaluate")])
+def test_label_ids_of_any_size_are_compared(
+    predictor: FakePredictor, tiles: np.ndarray, tmp_path: Path
+) -> None:
+    large = tiles.astype(np.int64) * 2**40
+    np.save(tmp_path / "labels.npy", large)
+    result = run("evaluate", tmp_path / "im.png", tmp_path / "labels.npy", "-o", tmp_path / "out",
+                 "--json", "--worst", 2)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["overall"]["found"] == 4
+    np.save(tmp_path / "labels.npy", tiles.astype(np.int32) - 1)
+    refused = run("evaluate", tmp_path / "im.png", tmp_path / "labels.npy", "-o", tmp_path / "o2")
+    assert refused.exit_code == 1
+    assert "negative values, down to -1" in refused.stderr
+
+
+def test_labels_in_place_of_the_image_are_told(
+    predictor: FakePredictor, tiles: np.ndarray, tmp_path: Path
+) -> None:
+    result = run("evaluate", tmp_path / "labels.npy", tmp_path / "labels.npy", "-o",
+                 tmp_path / "out", "--worst", 0)  # fmt: skip
+    assert "labels.npy looks like a label image" in result.stderr
+    assert "--predictions" in result.stderr
+    right = run("evaluate", tmp_path / "im.png", tmp_path / "labels.npy", "-o", tmp_path / "o2")
+    assert "looks like" not in right.stderr
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-90-evaluate")])
+def test_strict_refuses_what_else_is_left_out(tiles: np.ndarray, tmp_path: Path) -> None:
+    def feature(ring: list) -> dict:
+        geometry = {"type": "Polygon", "coordinates": [ring]}
+        return {"type": "Feature", "geometry": geometry, "properties": {}}
+
+    features = [feature([[20, 0], [40, 0], [40, 20], [20, 20], [20, 0]]), feature([])]
+    path = tmp_path / "true.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    command = ["evaluate", tmp_path / "im.png", path, "--predictions", tmp_path / "labels.npy",
+               "-o", tmp_path / "out", "--worst", 0, "--overwrite"]  # fmt: skip
+    told = run(*command)
+    assert told.exit_code == 0, told.output
+    assert "1 of 2 features left out: feature 2" in told.stderr
+    refused = run(*command, "--strict")
+    assert refused.exit_code == 1
+    assert "feature 2" in refused.stderr

@@ -205,3 +205,41 @@ def test_wrong_wishes_for_everything_are_wrong_usage(image, tmp_path, predictor,
     assert result.exit_code == 2
     assert told in result.stderr
     assert not predictor.calls
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-90-segment")])
+def test_strict_refuses_what_else_is_left_out(
+    predictor: FakePredictor, image: Path, tmp_path: Path
+) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("min_row;min_col;max_row;max_col\n2;3;9,5;12\n2;x;9;12\n200;30;290;49\n")
+    arguments = ("segment", image, "-o", tmp_path / "l.png", "--boxes", boxes)
+    told = run(*arguments)
+    assert told.exit_code == 0, told.output
+    assert "1 of 3 lines left out: line 3: min_col is 'x'" in told.stderr
+    assert "1 of 2 objects have no point or box inside of the image" in told.stderr
+    refused = run(*arguments, "--overwrite", "--strict")
+    assert refused.exit_code == 1
+    assert "line 3" in refused.stderr
+    boxes.write_text("min_row;min_col;max_row;max_col\n2;3;9,5;12\n200;30;290;49\n")
+    assert run(*arguments, "--overwrite", "--strict").exit_code == 1
+
+
+@pytest.mark.parametrize("number", [2**31, 2**63, 10**30], ids=lambda n: f"FM-87-{n}")
+def test_label_ids_are_looked_at_before_the_model(image: Path, tmp_path: Path, number: int) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text(f"min_row,min_col,max_row,max_col,object\n2,3,9,12,{number}\n")
+    refused = run("segment", image, "-o", tmp_path / "l.npy", "--boxes", boxes)
+    assert refused.exit_code == 1
+    assert "label ids go up to 2147483647" in refused.stderr
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-87-largest")])
+def test_the_largest_label_id_takes_no_more_memory(
+    predictor: FakePredictor, image: Path, tmp_path: Path
+) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text(f"min_row,min_col,max_row,max_col,object\n2,3,9,12,{2**31 - 1}\n")
+    result = run("segment", image, "-o", tmp_path / "l.npy", "--boxes", boxes)
+    assert result.exit_code == 0, result.output
+    assert np.load(tmp_path / "l.npy").max() == 2**31 - 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_samhq.cli.everything import everything_in
-from napari_samhq.errors import ImageError
+from napari_samhq.core.label_ids import checked_ids, look_like_labels
+from napari_samhq.errors import ImageError, SamHQWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from napari_samhq.core.quality import Quality
     from napari_samhq.core.worst_cases import WorstCases
     from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.source import ImageSource
 
 __all__ = [
     "Comparison",
@@ -34,6 +37,7 @@ __all__ = [
 ]
 
 _ENDS = ("", "_labels", "_label", "_masks", "_mask", "_cp_masks", "_seg", "_instances")
+_LOOKED_AT_PX = 2048
 _OBJECTS = (".geojson", ".json", ".zip", ".roi")
 
 
@@ -96,6 +100,8 @@ class Method:
     overwrite : bool
     strict : bool
         Whether one entry that cannot be used refuses a file of objects.
+    connected : bool
+        Whether each connected piece of a label image is an object.
     """
 
     predictions: Path | None
@@ -106,6 +112,7 @@ class Method:
     labels_folder: Path | None
     overwrite: bool
     strict: bool = False
+    connected: bool = False
 
     def told(self, engine: Engine) -> dict[str, Any]:
         """Describe it, for the record."""
@@ -157,7 +164,13 @@ def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> C
     found, name = pair.image, pair.image.place.as_posix()
     labels_path = true_file(found, pair.labels)
     source = open_image(found.path, plane=how.plane)
-    options: dict[str, Any] = {"plane": how.plane, "strict": how.strict}
+    if how.predictions is None:
+        _tell_of_labels(source, found.path)
+    options: dict[str, Any] = {
+        "plane": how.plane,
+        "strict": how.strict,
+        "connected": how.connected,
+    }
     true = true_labels(labels_path, source.shape, image=found.path, **options)
     if how.predictions is not None:
         path = true_file(found, how.predictions)
@@ -219,6 +232,7 @@ def true_labels(
     image: Path,
     plane: Sequence[int] | None,
     strict: bool = False,
+    connected: bool = False,
 ) -> NDArray[Any]:
     """Read labels from an image, or outlines in GeoJSON, COCO or ImageJ files.
 
@@ -233,6 +247,8 @@ def true_labels(
         Which plane, if the labels have more axes than two.
     strict : bool, optional
         Refuse a file in which an object cannot be used, in place of leaving it out.
+    connected : bool, optional
+        Make an object of each connected piece of a label image, as of a mask of 0 and 255.
 
     Returns
     -------
@@ -255,7 +271,7 @@ def true_labels(
         return labels_of(read_objects(path, shape, image.name, **which), shape)
     has_planes = len(open_array(path).shape) > 2
     labels = read_image(path, plane=plane if has_planes else None)
-    if labels.dtype == np.bool_ or labels.ndim != 2 or labels.dtype.kind not in "iu":
+    if labels.ndim != 2:
         raise ImageError(
             f"{path} has the shape {labels.shape} and the type {labels.dtype}, and so is a picture "
             "rather than labels: integers, one for each object, 0 where there is none."
@@ -265,12 +281,25 @@ def true_labels(
             f"{path} has {labels.shape[0]} x {labels.shape[1]} pixels and the image "
             f"{shape[0]} x {shape[1]}; labels must be as large as their image."
         )
-    return labels
+    return checked_ids(labels, str(path), connected=connected)
+
+
+def _tell_of_labels(source: ImageSource, path: Path) -> None:
+    """Say it if what was given for an image looks like labels."""
+    rows, cols = (slice(0, min(length, _LOOKED_AT_PX)) for length in source.shape)
+    if look_like_labels(source.read((rows, cols))):
+        warnings.warn(
+            f"{path} looks like a label image, and was given as the image to segment. To compare "
+            f"labels that are there, give the image first, the true labels second, and these as "
+            f"--predictions {path}.",
+            SamHQWarning,
+            stacklevel=2,
+        )
 
 
 def labels_from_prompts(
     predictor: Any, source: Any, true: NDArray[Any], derived: Derived
-) -> NDArray[np.int32]:
+) -> NDArray[Any]:
     """Segment each true object from prompts that are made from it.
 
     Parameters
@@ -282,7 +311,7 @@ def labels_from_prompts(
 
     Returns
     -------
-    ndarray of shape (H, W), int32
+    ndarray of shape (H, W), int
         With the label ids of the true objects.
     """
     from napari_samhq.cli.common import progress_bar
@@ -293,17 +322,20 @@ def labels_from_prompts(
     painter = LabelPainter(source.shape)
     windowed = WindowedPredictor(predictor, source)
     objects = list(objects_of(true))
+    # Numbered from 1, whatever their ids: those of others may be larger than results can have.
+    ids = np.array([0, *(one.label_id for one in objects)], dtype=true.dtype)
     with progress_bar(desc="Objects", total=len(objects), leave=False) as bar:
         if derived.corrections:
-            for one in objects:
-                painter.add(one.label_id, _corrected(windowed, one.mask, derived))
+            for number, one in enumerate(objects, start=1):
+                painter.add(number, _corrected(windowed, one.mask, derived))
                 bar.update()
         else:
             prompts = [_first(one.mask, derived) for one in objects]
             for index, prediction in windowed.iter_predict(prompts):
-                painter.add(objects[index].label_id, prediction)
+                painter.add(index + 1, prediction)
                 bar.update()
-    return painter.labels
+    found: NDArray[Any] = ids[painter.labels]
+    return found
 
 
 def _first(mask: Any, derived: Derived) -> Any:

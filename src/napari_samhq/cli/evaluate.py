@@ -21,7 +21,7 @@ from napari_samhq.cli.everything import settings_of
 from napari_samhq.cli.many import for_each, tell_failures
 from napari_samhq.cli.paths import Found, find_images
 from napari_samhq.cli.segment import Changes, Preset
-from napari_samhq.cli.views import Plane, Strict, plane_indices
+from napari_samhq.cli.views import Connected, Plane, Strict, plane_indices
 from napari_samhq.cli.work import Engine
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def evaluate(
     border_px: BorderPx = None,
     save_labels: KeepLabels = False,
     plane: Plane = None,
+    connected: Connected = False,
     strict: Strict = False,
     model: Model = "micro",
     device: Device = "auto",
@@ -114,6 +115,7 @@ def evaluate(
         labels_folder=output / "labels" if save_labels else None,
         overwrite=overwrite,
         strict=strict,
+        connected=connected,
     )
     found = find_images([images])
     _check_inputs(labels, predictions, found)

@@ -19,6 +19,7 @@ from napari_samhq.cli.common import (
     reported,
     say,
 )
+from napari_samhq.cli.views import Connected
 
 if TYPE_CHECKING:
     from napari_samhq.settings import Settings
@@ -67,6 +68,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn by lot.")] = None,
     setting: Changes = None,
+    connected: Connected = False,
     device: Device = "auto",
     precision: PrecisionOption = Precision.AUTO,
     resume: Resume = False,
@@ -90,6 +92,7 @@ def train(
     _check_settings(changes)
     _check_output(output)
 
+    from napari_samhq.core.label_ids import checked_ids
     from napari_samhq.io.atomic import check_target
     from napari_samhq.io.images import read_image
 
@@ -97,7 +100,9 @@ def train(
     check_target(output, overwrite=overwrite)
     pairs = pairs_in(images, labels)
     pictures = [read_image(picture) for picture, _ in pairs]
-    drawings = [read_image(drawing) for _, drawing in pairs]
+    drawings = [
+        checked_ids(read_image(drawing), str(drawing), connected=connected) for _, drawing in pairs
+    ]
     names = [picture.name for picture, _ in pairs]
 
     from napari_samhq.training.examples import checked_examples

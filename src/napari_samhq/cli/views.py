@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Limits", "Plane", "Store", "Strict", "limits_of", "numbers_of", "plane_indices"]
+__all__ = [
+    "Connected",
+    "Limits",
+    "Plane",
+    "Store",
+    "Strict",
+    "limits_of",
+    "numbers_of",
+    "plane_indices",
+]
 
 Plane = Annotated[
     str | None, typer.Option(help="Plane of a stack: an index for each leading axis, as 0,12.")
@@ -15,6 +24,13 @@ Limits = Annotated[
 ]
 Store = Annotated[
     Path | None, typer.Option(help="Folder that `embed` filled: what is in it need not be seen.")
+]
+Connected = Annotated[
+    bool,
+    typer.Option(
+        "--connected",
+        help="Make an object of each connected piece of label images, such as masks of 0 and 255.",
+    ),
 ]
 Strict = Annotated[
     bool,

@@ -164,10 +164,12 @@ def objects_table(
     import pandas as pd
     from skimage.measure import regionprops_table
 
-    measured = regionprops_table(
-        _as_labels(labels), properties=("label", "area", "centroid", "bbox")
-    )
-    ids = measured["label"].astype(np.int64)
+    # Label ids may be large and few; numbered without gaps they take no more memory than needed.
+    present, compact = np.unique(_as_labels(labels), return_inverse=True)
+    has_background = bool((present == 0).any())
+    compact = compact.reshape(np.shape(labels)) + int(not has_background)
+    measured = regionprops_table(compact, properties=("label", "area", "centroid", "bbox"))
+    ids = present[measured["label"] - int(not has_background)]
     areas = measured["area"].astype(np.int64)
     columns: dict[str, Any] = {"label": ids}
     if scores is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_samhq.core.drawn import Drawn, DrawnShape
+from napari_samhq.core.label_ids import LARGEST_LABEL_ID
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.errors import FileError
 from napari_samhq.io.entries import Entries
@@ -293,6 +294,10 @@ def _object(row: _Row) -> int:
         raise FileError(f"line {row.line}: object is {value}; needed is a whole number.")
     if value < 1:
         raise FileError(f"line {row.line}: object {int(value)}; objects count from 1.")
+    if value > LARGEST_LABEL_ID:
+        raise FileError(
+            f"line {row.line}: object {int(value)}; label ids go up to {LARGEST_LABEL_ID}."
+        )
     return int(value)
 
 

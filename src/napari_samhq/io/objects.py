@@ -74,7 +74,7 @@ def objects_of(labels: Any) -> Iterator[FileObject]:
     Raises
     ------
     ImageError
-        If it is no 2-D array of integers.
+        If it is no 2-D array of integers, or some are negative.
 
     Examples
     --------
@@ -100,6 +100,11 @@ def _boxes(ids: Any) -> dict[int, tuple[int, int, int, int]]:
     for row in range(0, ids.shape[0], _PIECE_PX):
         for col in range(0, ids.shape[1], _PIECE_PX):
             piece = np.asarray(ids[row : row + _PIECE_PX, col : col + _PIECE_PX])
+            if piece.dtype.kind == "i" and piece.size and piece.min() < 0:
+                raise ImageError(
+                    f"The labels have the value {piece.min()}; label ids are 0 or more. Set to 0 "
+                    "what is no object."
+                )
             present = np.unique(piece[piece > 0])
             if not present.size:
                 continue

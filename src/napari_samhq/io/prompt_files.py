@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_samhq.core.geometry import box_around
+from napari_samhq.core.label_ids import LARGEST_LABEL_ID
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.core.shapes import outline_of_shape, points_along
 from napari_samhq.errors import FileError
@@ -100,7 +102,8 @@ def read_prompts(
     if not drawn:
         raise FileError(f"{path} has no prompt in it. Draw points, boxes or lines, and save again.")
     if shape is None:
-        return {label_id: _prompt_of(one) for label_id, one in drawn.items()}
+        without = {n: partial(_prompt_of, one) for n, one in drawn.items()}
+        return _usable(without, None, path, strict)
     return _usable({n: one.to_prompt for n, one in drawn.items()}, shape, path, strict)
 
 
@@ -112,8 +115,8 @@ def is_table(path: str | Path) -> bool:
 
 
 def _usable(
-    makers: Mapping[int, Callable[[tuple[int, int]], Prompt]],
-    shape: tuple[int, int],
+    makers: Mapping[int, Callable[[Any], Prompt]],
+    shape: tuple[int, int] | None,
     path: str | Path,
     strict: bool,
 ) -> dict[int, Prompt]:
@@ -122,6 +125,10 @@ def _usable(
     with Entries.of(path, "object", strict=strict) as entries:
         for label_id, make in makers.items():
             with entries.each(f"object {label_id}"):
+                if label_id > LARGEST_LABEL_ID:
+                    raise FileError(
+                        f"object {label_id}: label ids of results go up to {LARGEST_LABEL_ID}."
+                    )
                 prompts[label_id] = make(shape)
     return prompts
 
@@ -265,7 +272,7 @@ def read_boxes_csv(
     return csv_prompts.boxes_in(table, plane, strict=strict)
 
 
-def _prompt_of(drawn: Drawn) -> Prompt:
+def _prompt_of(drawn: Drawn, _shape: None = None) -> Prompt:
     """Make a prompt without knowing the image: points, points along lines, the box around areas."""
     points = [[(p.row, p.col) for p in drawn.points]]
     labels = [int(p.positive) for p in drawn.points]
