@@ -224,6 +224,7 @@ def test_label_ids_of_any_size_are_compared(
     assert "negative values, down to -1" in refused.stderr
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-84-evaluate")])
 def test_labels_in_place_of_the_image_are_told(
     predictor: FakePredictor, tiles: np.ndarray, tmp_path: Path
 ) -> None:

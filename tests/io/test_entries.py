@@ -268,17 +268,17 @@ def test_numbers_that_nobody_reads_may_be_none(tmp_path: Path, number: str) -> N
     ("content", "message"),
     [
         pytest.param(
-            {"version": "5.4", "shapes": [], "imagePath": "a.tif"}, "labelme", id="FM-91-labelme"
+            {"version": "5.4", "shapes": [], "imagePath": "a.tif"}, "labelme", id="FM-88-labelme"
         ),
-        pytest.param({"_via_img_metadata": {}}, "VGG Image Annotator", id="FM-91-via-project"),
-        pytest.param({"a.png12": {"filename": "a.png", "regions": []}}, "VIA", id="FM-91-via"),
-        pytest.param({"categories": {}, "items": []}, "Datumaro", id="FM-91-cvat"),
-        pytest.param([{"id": 1, "data": {}, "annotations": []}], "Label Studio", id="FM-91-studio"),
-        pytest.param([{"image_id": 1, "category_id": 1, "bbox": []}], "loadRes", id="FM-91-list"),
-        pytest.param({"type": "FeatureCollection", "features": []}, r"\.geojson", id="FM-91-geo"),
-        pytest.param({"format": "napari-samhq session"}, r"\.samhq\.json", id="FM-91-session"),
-        pytest.param({"a": 1, "b": 2}, "a, b in it", id="FM-91-unknown"),
-        pytest.param([], "an empty list", id="FM-91-empty-list"),
+        pytest.param({"_via_img_metadata": {}}, "VGG Image Annotator", id="FM-88-via-project"),
+        pytest.param({"a.png12": {"filename": "a.png", "regions": []}}, "VIA", id="FM-88-via"),
+        pytest.param({"categories": {}, "items": []}, "Datumaro", id="FM-88-cvat"),
+        pytest.param([{"id": 1, "data": {}, "annotations": []}], "Label Studio", id="FM-88-studio"),
+        pytest.param([{"image_id": 1, "category_id": 1, "bbox": []}], "loadRes", id="FM-88-list"),
+        pytest.param({"type": "FeatureCollection", "features": []}, r"\.geojson", id="FM-88-geo"),
+        pytest.param({"format": "napari-samhq session"}, r"\.samhq\.json", id="FM-88-session"),
+        pytest.param({"a": 1, "b": 2}, "a, b in it", id="FM-88-unknown"),
+        pytest.param([], "an empty list", id="FM-88-empty-list"),
     ],
 )  # fmt: skip
 def test_other_json_is_called_by_its_name(tmp_path: Path, content: Any, message: str) -> None:

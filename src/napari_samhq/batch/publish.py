@@ -11,7 +11,7 @@ import numpy as np
 from napari_samhq.batch.site import BLOCK_PX
 from napari_samhq.io.atomic import explained, replacing
 from napari_samhq.io.calibration import Calibration, centimetres, long_unit
-from napari_samhq.io.labels import ome_options
+from napari_samhq.io.labels import fits_a_tag, ome_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,8 +213,8 @@ def _resolution(calibration: Calibration | None) -> dict[str, Any]:
     if calibration is None:
         return {}
     pairs = zip(calibration.pixel_size, calibration.units, strict=True)
-    height, width = (centimetres(size, unit) for size, unit in pairs)
-    if height is None or width is None:
+    height, width = (centimetres(size, unit) or 0.0 for size, unit in pairs)
+    if not all(length and fits_a_tag(1 / length) for length in (height, width)):
         return {}
     return {"resolution": (1 / width, 1 / height), "resolutionunit": "CENTIMETER"}
 

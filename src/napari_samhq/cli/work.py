@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.cli.common import load
-from napari_samhq.errors import FileError
+from napari_samhq.errors import FileError, SamHQWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,6 +193,13 @@ def _pixel_size(path: Path) -> Any:
     if known is None or not {"y", "x"} <= set(known.axes):
         return None, None
     where = [known.axes.index(axis) for axis in "yx"]
+    if known.in_plane() is None:
+        warnings.warn(
+            f"{path} states the size of its pixels along rows or columns only, so that areas are "
+            "given in pixels. Correct the file, or go on in pixels.",
+            SamHQWarning,
+            stacklevel=3,
+        )
     return tuple(known.pixel_size[i] for i in where), tuple(known.units[i] for i in where)
 
 

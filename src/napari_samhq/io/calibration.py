@@ -19,27 +19,52 @@ __all__ = ["Calibration", "read_calibration", "short_unit"]
 
 #: Units of files: as napari and pint, OME-XML and OME-Zarr name them.
 _UNITS = (
+    ("fm", "fm", "femtometer"),
     ("pm", "pm", "picometer"),
     ("angstrom", "Å", "angstrom"),
     ("nm", "nm", "nanometer"),
     ("um", "µm", "micrometer"),
     ("mm", "mm", "millimeter"),
     ("cm", "cm", "centimeter"),
+    ("dm", "dm", "decimeter"),
     ("m", "m", "meter"),
+    ("km", "km", "kilometer"),
+    ("inch", "in", "inch"),
+    ("foot", "ft", "foot"),
+    ("ns", "ns", "nanosecond"),
+    ("us", "µs", "microsecond"),
     ("ms", "ms", "millisecond"),
     ("s", "s", "second"),
     ("min", "min", "minute"),
     ("h", "h", "hour"),
+    ("day", "d", "day"),
 )
 _OTHER_NAMES = {
     "micron": "um",
     "microns": "um",
     "μm": "um",  # with the Greek letter, which looks like the sign for micro
     "\\u00b5m": "um",  # ImageJ escapes what is not ASCII
+    "μs": "us",
     "sec": "s",
+    "px": "pixel",
+    "pixels": "pixel",
+    "inches": "inch",
+    "feet": "foot",
 }
-_SHORT = {name: names[0] for names in _UNITS for name in names} | _OTHER_NAMES
-_CM_PER = {"pm": 1e-10, "angstrom": 1e-8, "nm": 1e-7, "um": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
+_SPELLINGS = {
+    spelling: short
+    for short, _, long in _UNITS
+    for spelling in (f"{long}s", long.replace("meter", "metre"), long.replace("meter", "metres"))
+}
+_SHORT = {name: names[0] for names in _UNITS for name in names} | _SPELLINGS | _OTHER_NAMES
+_CM_PER = {"fm": 1e-13, "pm": 1e-10, "angstrom": 1e-8, "nm": 1e-7, "um": 1e-4, "mm": 0.1} | {
+    "cm": 1.0,
+    "dm": 10.0,
+    "m": 100.0,
+    "km": 1e5,
+    "inch": 2.54,
+    "foot": 30.48,
+}
 _PIXEL = "pixel"
 _CENTIMETRE_TAG = 3
 _USUAL_AXES = ("t", "z", "c")  # of which the last ones lead where nobody said
@@ -135,6 +160,28 @@ class Calibration:
     def unit(self) -> str:
         """Unit of the columns, by which areas are measured too."""
         return self.units[-1]
+
+    def in_plane(self) -> tuple[tuple[float, float], str] | None:
+        """Give the size of pixels along rows and columns in one unit, that of the columns.
+
+        None where the two cannot be compared: the size along one of them is not known.
+
+        Examples
+        --------
+        >>> Calibration.of(2, (250, 0.25), ("nm", "um")).in_plane()
+        ((0.25, 0.25), 'um')
+        """
+        height = self.along(-2, self.unit)
+        return None if height is None else ((height, self.pixel_size[-1]), self.unit)
+
+    def along(self, axis: int, unit: str) -> float | None:
+        """Give the size along an axis in another unit; None where these are no two lengths."""
+        size, own = self.pixel_size[axis], self.units[axis]
+        if own == unit:
+            return size
+        if own not in _CM_PER or unit not in _CM_PER:
+            return None
+        return float(f"{size * _CM_PER[own] / _CM_PER[unit]:.12g}")
 
 
 def short_unit(unit: Any) -> str:
@@ -239,19 +286,20 @@ def _of_tags(tiff: Any, axes: tuple[str, ...]) -> Calibration | None:
     imagej = tiff.imagej_metadata or {}
     per_unit = [_ratio(tags, name) for name in ("YResolution", "XResolution")]
     unit = short_unit(imagej.get("unit", ""))
+    unit_of = {"y": short_unit(imagej.get("yunit", unit)), "z": imagej.get("zunit", unit)}
     if not imagej:
         unit_tag = tags.get("ResolutionUnit")
         if unit_tag is None or int(unit_tag.value) != _CENTIMETRE_TAG:
             return None
-        unit = "um"
+        unit = unit_of["y"] = "um"
         per_unit = [n / 1e4 for n in per_unit]
     if unit == _PIXEL or not all(n > 0 for n in per_unit):
         return None
     sizes, units = [1.0] * len(axes), [_PIXEL] * len(axes)
-    sizes[-2:], units[-2:] = [_tidy(1 / n) for n in per_unit], [unit, unit]
+    sizes[-2:], units[-2:] = [_tidy(1 / n) for n in per_unit], [unit_of["y"], unit]
     for index, axis in enumerate(axes[:-2]):
         if axis == "z" and imagej.get("spacing"):
-            sizes[index], units[index] = float(imagej["spacing"]), unit
+            sizes[index], units[index] = float(imagej["spacing"]), short_unit(unit_of["z"])
         elif axis == "t" and imagej.get("finterval"):
             sizes[index] = float(imagej["finterval"])
             units[index] = short_unit(imagej.get("tunit", "s"))

@@ -26,6 +26,7 @@ __all__ = [
     "LABEL_SUFFIXES",
     "LabelImage",
     "check_label_suffix",
+    "fits_a_tag",
     "ome_options",
     "read_labels",
     "write_labels",
@@ -34,6 +35,8 @@ __all__ = [
 LABEL_SUFFIXES = (".tif", ".tiff", ".png", ".npy", ".zarr")
 """Extensions of the files that :func:`write_labels` writes."""
 
+# What 1 divided by numbers of 32 bits can say without an error that matters.
+_LEAST_RATIO = 1e-8
 _IMAGEJ_AXES = frozenset("tzcyx")
 _LARGEST_IMAGEJ_BYTES = 2**32 - 2**25
 
@@ -215,24 +218,34 @@ def _write_tiff(path: Path, ids: NDArray[Any], calibration: Calibration) -> None
     is_ome = any(part in path.name.lower() for part in (".ome.tif", ".ome.tiff"))
     if fixed and is_ome:
         options |= ome_options(axes, calibration)
-    elif calibration.known and fixed and small and _in_imagej_order(axes):
+    elif calibration.known and fixed and small and _suits_imagej(axes, calibration):
         options |= _imagej_options(axes, calibration)
     elif calibration.known and fixed:
         options |= ome_options(axes, calibration)
     tifffile.imwrite(path, pixels, **options)
 
 
-def _in_imagej_order(axes: Sequence[str]) -> bool:
-    return list(axes) == [name for name in "tzcyx" if name in axes]
+def _suits_imagej(axes: Sequence[str], calibration: Calibration) -> bool:
+    """Tell whether ImageJ's own metadata can say it: one unit of length, in this order of axes."""
+    sizes = calibration.in_plane()
+    if sizes is None or list(axes) != [name for name in "tzcyx" if name in axes]:
+        return False
+    return all(fits_a_tag(1 / size) for size in sizes[0])
+
+
+def fits_a_tag(number: float) -> bool:
+    """Tell whether a ratio of two numbers of 32 bits can say it, as the tags of TIFF do."""
+    return _LEAST_RATIO < number < 1 / _LEAST_RATIO
 
 
 def _imagej_options(axes: Sequence[str], calibration: Calibration) -> dict[str, Any]:
     """Say it as ImageJ does: pixels per unit in the tags, everything else in words."""
     sizes = dict(zip(axes, calibration.pixel_size, strict=True))
     units = dict(zip(axes, calibration.units, strict=True))
+    sizes["y"] = calibration.along(-2, calibration.unit) or sizes["y"]
     metadata: dict[str, Any] = {"axes": "".join(axes).upper(), "unit": calibration.unit}
-    if "z" in axes and units["z"] == calibration.unit:
-        metadata["spacing"] = sizes["z"]
+    if "z" in axes and (step := calibration.along(axes.index("z"), calibration.unit)):
+        metadata["spacing"] = step
     if "t" in axes and units["t"] != "pixel":
         metadata |= {"finterval": sizes["t"], "tunit": units["t"]}
     resolution = (1 / sizes["x"], 1 / sizes["y"])
@@ -249,7 +262,7 @@ def ome_options(axes: Sequence[str], calibration: Calibration) -> dict[str, Any]
     options: dict[str, Any] = {"ome": True, "metadata": metadata}
     pairs = zip(calibration.pixel_size[:-3:-1], calibration.units[:-3:-1], strict=True)
     lengths = [centimetres(size, unit) for size, unit in pairs]
-    if all(lengths):
+    if all(length and fits_a_tag(1 / length) for length in lengths):
         options |= {
             "resolution": tuple(1 / length for length in lengths if length),
             "resolutionunit": "CENTIMETER",

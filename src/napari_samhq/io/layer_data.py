@@ -153,6 +153,12 @@ def _of_label_image(path: Path) -> LayerData:
 
 
 def _placed(calibration: Calibration) -> dict[str, Any]:
+    if calibration.in_plane() is None:  # known along rows or columns only: shown as it is, square
+        calibration = replace(
+            calibration,
+            pixel_size=(*calibration.pixel_size[:-2], 1.0, 1.0),
+            units=(*calibration.units[:-2], "pixel", "pixel"),
+        )
     placed: dict[str, Any] = {"scale": calibration.pixel_size, "units": calibration.units}
     if all(calibration.axes):
         placed["axis_labels"] = calibration.axes
@@ -179,7 +185,7 @@ def _of_geojson(path: Path, strict: bool) -> list[LayerData]:
 
 def _noted_placement(features: Features, ndim: int) -> dict[str, Any]:
     size, unit = features.note.get("pixel_size"), features.note.get("unit")
-    if not isinstance(size, list) or not isinstance(unit, str):
+    if not isinstance(size, list) or not isinstance(unit, str | list):
         return {}
     try:
         return _placed(Calibration.of(ndim, size, unit))

@@ -156,7 +156,7 @@ def write_labels_as(
 
         note: dict[str, Any] = {"image_shape": [int(n) for n in ids.shape]}
         if calibration.known:
-            note |= {"pixel_size": list(calibration.pixel_size), "unit": calibration.unit}
+            note |= _noted(calibration)
         return write_geojson(path, objects, smooth_px=smooth_px, note=note, overwrite=overwrite)
     if suffix == ".zip":
         from napari_samhq.io.imagej import write_imagej_rois
@@ -167,6 +167,14 @@ def write_labels_as(
     shape = (int(ids.shape[0]), int(ids.shape[1]))
     image = CocoImage(image_name or path.stem, shape, tuple(objects))
     return write_coco(path, [image], overwrite=overwrite)
+
+
+def _noted(calibration: Calibration) -> dict[str, Any]:
+    """Note the size of pixels in one unit, or where that cannot be, with that of each axis."""
+    sizes = calibration.in_plane()
+    if sizes is None:
+        return {"pixel_size": list(calibration.pixel_size), "unit": list(calibration.units)}
+    return {"pixel_size": list(sizes[0]), "unit": sizes[1]}
 
 
 def write_table(
@@ -194,8 +202,8 @@ def write_table(
     path = Path(path)
     size = None
     calibration = Calibration.of(2, pixel_size, unit)
-    if calibration.known:
-        size = (calibration.pixel_size[0], calibration.pixel_size[1])
+    if calibration.known and (known := calibration.in_plane()):
+        size = known[0]
     in_memory = isinstance(labels, np.ndarray | list)
     measure = objects_table if in_memory else _table_in_pieces
     measured = measure(labels, pixel_size=size, unit=calibration.unit)
