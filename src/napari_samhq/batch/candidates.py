@@ -48,6 +48,7 @@ class Candidates:
     _plan: Plan
     _results: MemoryResults
     _keys: list[TileKey]
+    _within: Any = None
 
     def __len__(self) -> int:
         return sum(len(self._results.get(key).candidates) for key in self._keys)
@@ -85,7 +86,14 @@ class Candidates:
                 f"Objects of more than {most} px have not been kept. Ask again with a larger "
                 "largest_px."
             )
-        found = Site(self._plan, self._results, None, _nothing_to_ask, _nothing_to_ask)
+        found = Site(
+            self._plan,
+            self._results,
+            None,
+            _nothing_to_ask,
+            _nothing_to_ask,
+            within=self._within,
+        )
         site = narrowed(found, self._keys, settings)
         labels = np.zeros([part.stop - part.start for part in self._plan.area], dtype=np.int32)
         site.labels = labels
@@ -110,7 +118,7 @@ def find_candidates(
     image, model, preset, settings, workers, progress
         As in :func:`~napari_samhq.batch.everything.segment_everything`.
     **options
-        `region`, `mask` and `contrast_limits` of the same, and settings.
+        `region`, `mask`, `within` and `contrast_limits` of the same, and settings.
 
     Returns
     -------
@@ -127,14 +135,14 @@ def find_candidates(
     >>> candidates = find_candidates(image, preset="nuclei")  # doctest: +SKIP
     >>> strict = candidates.filtered(min_score=0.7)  # doctest: +SKIP
     """
-    names = ("region", "mask", "contrast_limits")
+    names = ("region", "mask", "within", "contrast_limits")
     about_image = {name: options.pop(name) for name in names if name in options}
     wanted = checked_settings(settings, preset, options)
     site = in_memory_site(image, model, loosened(wanted), **about_image)
     steps = iter_segment(site, local_workers(workers), keep_going=False)
     keys = finished(steps, progress)
     assert isinstance(site.results, MemoryResults)
-    return Candidates(wanted, site.plan, site.results, keys)
+    return Candidates(wanted, site.plan, site.results, keys, site.within)
 
 
 def loosened(settings: AutomaticSettings) -> AutomaticSettings:
@@ -160,7 +168,7 @@ def narrowed(site: Site, keys: list[TileKey], settings: AutomaticSettings) -> Si
         good = (c for c in site.results.get(key).candidates if _is_good(c, settings))
         kept.put(key, TileAnswer(tuple(good)))
     plan = replace(site.plan, settings=settings)
-    return Site(plan, kept, None, _nothing_to_ask, _nothing_to_ask)
+    return Site(plan, kept, None, _nothing_to_ask, _nothing_to_ask, within=site.within)
 
 
 def _is_good(candidate: Candidate, settings: AutomaticSettings) -> bool:

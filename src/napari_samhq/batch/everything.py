@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -11,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.batch.plan import UNREADABLE
+from napari_samhq.batch.identity import image_identity, mask_identity
 from napari_samhq.core.bars import reporting
-from napari_samhq.core.tiling import TileGrid
+from napari_samhq.core.outline_masks import BothMasks
 from napari_samhq.errors import FileError, ImageError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,9 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["segment_everything"]
 
 _MOST_LABELS_IN_MEMORY = 2**31  # pixels
-_READ_WHOLE_PX = 2**24
-_BLOCK_PX = 1024
-_DIGEST_SIDE_PX = 512
 
 
 def segment_everything(
@@ -47,6 +42,7 @@ def segment_everything(
     settings: AutomaticSettings | None = None,
     region: Region | None = None,
     mask: Any = None,
+    within: Any = None,
     tile: int | None = None,
     halo: int | None = None,
     contrast_limits: tuple[float, float] | None = None,
@@ -81,7 +77,11 @@ def segment_everything(
     region : pair of slices, optional
         Rows and columns to segment; pixels around it are looked at, too.
     mask : array of shape (H, W), optional
-        Points where it is 0 are not asked: foreground, or a region of interest of any shape.
+        Points where it is 0 are not asked: foreground, roughly.
+    within : array of shape (H, W), optional
+        A region of interest of any shape: bool, or labels of which all count. Nothing outside is
+        asked, and objects with a pixel outside are left out. Numpy, zarr or dask, or an
+        :class:`~napari_samhq.core.outline_masks.OutlineMask`.
     tile, halo : int, optional
         Side of a tile and how far the model sees beyond it, in pixels, if not as in the preset.
     contrast_limits : tuple of two floats, optional
@@ -136,6 +136,7 @@ def segment_everything(
 
     output = _checked_output(out, scheduler)
     calibration = Calibration.of(2, pixel_size, unit)
+    within = within if within is None or hasattr(within, "shape") else np.asarray(within)
     sizes = {"tile_px": tile, "halo_px": halo}
     changes |= {name: value for name, value in sizes.items() if value is not None}
     chosen = checked_settings(settings, preset, changes)
@@ -145,6 +146,7 @@ def segment_everything(
         chosen,
         region=region,
         mask=mask,
+        within=within,
         contrast_limits=contrast_limits,
         is_shared=scheduler is not None,
     )
@@ -188,6 +190,7 @@ def in_memory_site(
     *,
     region: Region | None = None,
     mask: Any = None,
+    within: Any = None,
     contrast_limits: tuple[float, float] | None = None,
     is_shared: bool = False,
 ) -> Site:
@@ -198,8 +201,9 @@ def in_memory_site(
     open_source = _source_opener(image, contrast_limits)
     open_predictor = _predictor_opener(model, is_shared)
     source, predictor = open_source(), open_predictor()
-    plan = _plan(source, predictor, settings, region, mask)
-    site = Site(plan, MemoryResults(), None, open_source, open_predictor, mask)
+    plan = _plan(source, predictor, settings, region, mask, within)
+    asked = mask if within is None else within if mask is None else BothMasks(mask, within)
+    site = Site(plan, MemoryResults(), None, open_source, open_predictor, asked, within=within)
     site.source, site.predictor = source, predictor  # open already
     return site
 
@@ -274,22 +278,25 @@ def _plan(
     settings: AutomaticSettings,
     region: Region | None,
     mask: Any,
+    within: Any,
 ) -> Plan:
     from napari_samhq.batch.plan import Plan
 
-    if mask is not None and tuple(mask.shape) != source.shape:
-        raise ImageError(
-            f"The mask has the shape {tuple(mask.shape)} and the image {source.shape}; they must "
-            "be equal."
-        )
+    for name, one in (("mask", mask), ("within", within)):
+        if one is not None and tuple(one.shape) != source.shape:
+            raise ImageError(
+                f"{name} has the shape {tuple(one.shape)} and the image {source.shape}; they must "
+                "be equal."
+            )
     return Plan(
         image_shape=source.shape,
         area=_area(region, source.shape),
         settings=settings,
         contrast_limits=source.contrast_limits,
         model=f"{predictor.fingerprint} {predictor.precision}",
-        image=_identity(source),
-        foreground="" if mask is None else _mask_identity(mask),
+        image=image_identity(source),
+        foreground="" if mask is None else mask_identity(mask),
+        within="" if within is None else mask_identity(within),
     )
 
 
@@ -322,46 +329,6 @@ def _area(region: Any, shape: tuple[int, int]) -> Region:
             "(slice(0, 500), slice(200, 900))."
         ) from error
     return rows, cols
-
-
-def _identity(source: ImageSource) -> str:
-    """Name the content of an image: all of it where that is quick, otherwise samples of it.
-
-    A part that cannot be read is left open, see :func:`~napari_samhq.batch.plan.may_be_same`: its
-    tiles will fail, and it may be mended before the run is started again.
-    """
-    about = hashlib.sha256(json.dumps([source.shape, str(source.dtype)]).encode()).hexdigest()[:16]
-    names = [about]
-    for region in _looked_at(source.shape):
-        try:
-            names.append(source.content_key(region)[:16])
-        except FileError:
-            names.append(UNREADABLE)
-    return " ".join(names)
-
-
-def _looked_at(shape: tuple[int, int]) -> Iterator[Region]:
-    """Choose what of an image names its content."""
-    height, width = shape
-    if height * width <= _READ_WHOLE_PX:
-        yield from (tile.write for tile in TileGrid.over(shape, tile_px=_BLOCK_PX, halo_px=0))
-        return
-    for part in (0.0, 0.25, 0.5, 0.75, 1.0):
-        side = _DIGEST_SIDE_PX
-        rows, cols = (
-            slice(int(part * max(0, n - side)), int(part * max(0, n - side)) + min(side, n))
-            for n in shape
-        )
-        yield rows, cols
-
-
-def _mask_identity(mask: Any) -> str:
-    from napari_samhq.inference.source import ImageSource
-
-    kind = np.uint8 if mask.dtype == np.bool_ else mask.dtype
-    if isinstance(mask, np.ndarray):
-        mask = mask.astype(kind)
-    return _identity(ImageSource.of(mask, contrast_limits=(0, 1)))
 
 
 def local_workers(workers: int) -> Workers:

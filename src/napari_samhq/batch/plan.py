@@ -48,6 +48,8 @@ class Plan:
         A corner of the tiles.
     past_the_edge : bool
         Whether objects that begin in the region go on beyond it; otherwise they end there.
+    within : str
+        Name of the content of the mask that objects must not reach out of; empty for none.
     """
 
     image_shape: tuple[int, int]
@@ -59,6 +61,7 @@ class Plan:
     foreground: str = ""
     origin_rc: tuple[int, int] = (0, 0)
     past_the_edge: bool = False
+    within: str = ""
 
     @cached_property
     def grids(self) -> tuple[TileGrid, ...]:
@@ -82,6 +85,8 @@ class Plan:
         """Write it down; :meth:`from_json` reads it."""
         values = asdict(self)
         values["area"] = [[part.start, part.stop] for part in self.area]
+        if not self.within:  # plans of before there was such a mask keep their names
+            del values["within"]
         return json.dumps({"task_version": TASK_VERSION, **values}, sort_keys=True, indent=1)
 
     @classmethod

@@ -215,7 +215,7 @@ def iter_publish(site: Site, keys: list[TileKey]) -> Generator[Step, None, tasks
     -------
     Objects
     """
-    choosing = tasks.choose_objects(site.plan, site.results, keys)
+    choosing = tasks.choose_objects(site.plan, site.results, keys, site.within)
     while True:
         try:
             done, total = next(choosing)
@@ -283,6 +283,7 @@ def _differences(begun: Plan, plan: Plan) -> str:
         "model": "model",
         "contrast_limits": "contrast limits",
         "foreground": "foreground mask",
+        "within": "outline (within)",
         "settings": "settings",
         "origin_rc": "tiles",
     }

@@ -50,6 +50,8 @@ class Site:
         Points where it is 0 are not asked.
     calibration : Calibration, optional
         Size of the pixels, which the result tells.
+    within : array of shape (H, W), optional
+        Objects that have a pixel where it is 0 are left out.
     """
 
     plan: Plan
@@ -59,6 +61,7 @@ class Site:
     open_predictor: Callable[[], SupportsLogits]
     foreground: Any = None
     calibration: Calibration | None = None
+    within: Any = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.outline_masks import lies_within
 from napari_samhq.core.stitching import chosen, overlaps, paint
 from napari_samhq.core.tiling import Region, intersection
 from napari_samhq.errors import FileError
@@ -121,7 +122,7 @@ class Objects:
 
 
 def choose_objects(
-    plan: Plan, results: Results, keys: list[TileKey]
+    plan: Plan, results: Results, keys: list[TileKey], within: Any | None = None
 ) -> Generator[tuple[int, int], None, Objects]:
     """Choose among all candidates; memory holds those of a few tiles at a time.
 
@@ -131,6 +132,9 @@ def choose_objects(
     results : Results
     keys : list of TileKey
         The tiles that were asked.
+    within : array of shape (H, W), optional
+        Objects that have a pixel where it is 0 are left out. What they cover stays empty: a part
+        of something that goes on beyond the edge is no object.
 
     Yields
     ------
@@ -166,7 +170,27 @@ def choose_objects(
         yield tile.index + 1, len(finest)
     pairs = np.concatenate(found) if found else np.empty((0, 3), dtype=np.int64)
     keep = chosen(table["area"][order], pairs, plan.settings.overlap)[place]
+    if within is not None:
+        keep = _inside(plan, results, starts, keep, within)
     return _numbered(table, keep, starts)
+
+
+def _inside(
+    plan: Plan,
+    results: Results,
+    starts: dict[TileKey, int],
+    keep: NDArray[np.bool_],
+    within: Any,
+) -> NDArray[np.bool_]:
+    """Drop those candidates that reach past the edge of a mask."""
+    whole = slice(0, plan.image_shape[0]), slice(0, plan.image_shape[1])
+    left = keep.copy()
+    for key, start in starts.items():
+        for number, candidate in enumerate(results.get(key).candidates, start):
+            region = intersection(candidate.region, whole)
+            if left[number] and region is not None:
+                left[number] = lies_within(candidate.sampled(region), region, within)
+    return left
 
 
 def _numbered(table: NDArray[Any], keep: NDArray[np.bool_], starts: dict[TileKey, int]) -> Objects:
