@@ -24,6 +24,7 @@ __all__ = [
     "write_coco",
     "write_geojson",
     "write_imagej_rois",
+    "write_labelme",
     "write_npy",
     "write_ome_tiff",
     "write_ome_zarr",
@@ -32,6 +33,7 @@ __all__ = [
     "write_session",
     "write_smooth_geojson",
     "write_table",
+    "write_yolo",
 ]
 
 _DATA = Path(__file__).parent / "data"
@@ -106,16 +108,16 @@ def _read_sessions(path: str | list[str]) -> list[LayerData]:
 
 
 def get_objects_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
-    """Offer to read GeoJSON, COCO instances and ROIs of ImageJ; None for all others.
+    """Offer to read GeoJSON, COCO, labelme, YOLO and ROIs of ImageJ; None for all others.
 
-    JSON files of other kinds and archives without ROIs are others.
+    JSON files of other kinds, other texts, and archives without ROIs are others.
 
     Examples
     --------
     >>> get_objects_reader("cells.geojson") is None, get_objects_reader("cells.csv") is None
     (False, True)
     """
-    return _reader_of(path, (".geojson", ".json", ".zip", ".roi"))
+    return _reader_of(path, (".geojson", ".json", ".zip", ".roi", ".txt"))
 
 
 def get_labels_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
@@ -161,6 +163,16 @@ def write_smooth_geojson(path: str, data: Any, options: dict[str, Any]) -> list[
 def write_coco(path: str, data: Any, options: dict[str, Any]) -> list[str]:
     """Write a labels layer as COCO instances, run-length encoded."""
     return _write_labels(path, data, options, ".json")
+
+
+def write_labelme(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as shapes for labelme."""
+    return _write_labels(path, data, options, ".labelme.json")
+
+
+def write_yolo(path: str, data: Any, options: dict[str, Any]) -> list[str]:
+    """Write a labels layer as polygons of YOLO."""
+    return _write_labels(path, data, options, ".txt")
 
 
 def write_imagej_rois(path: str, data: Any, options: dict[str, Any]) -> list[str]:

@@ -243,4 +243,4 @@ def test_csv_says_by_its_columns_what_it_is(tmp_path: Path) -> None:
 
 def test_other_files_hold_no_prompts(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"\.geojson"):
-        read_prompts(tmp_path / "a.txt")
+        read_prompts(tmp_path / "a.doc")

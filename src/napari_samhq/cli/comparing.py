@@ -38,7 +38,7 @@ __all__ = [
 
 _ENDS = ("", "_labels", "_label", "_masks", "_mask", "_cp_masks", "_seg", "_instances")
 _LOOKED_AT_PX = 2048
-_OBJECTS = (".geojson", ".json", ".zip", ".roi")
+_OBJECTS = (".geojson", ".json", ".zip", ".roi", ".txt")
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def true_labels(
     strict: bool = False,
     connected: bool = False,
 ) -> NDArray[Any]:
-    """Read labels from an image, or outlines in GeoJSON, COCO or ImageJ files.
+    """Read labels from an image, or from a file of objects, see :func:`read_objects`.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ def true_labels(
     ImageError
         If these are no labels, or those of an image of another shape.
     """
-    from napari_samhq.io.images import open_array, read_image
+    from napari_samhq.io.labels import plane_of_labels
     from napari_samhq.io.objects import labels_of
     from napari_samhq.io.planes import leading_axes
     from napari_samhq.io.results import read_objects
@@ -269,13 +269,7 @@ def true_labels(
     if path.suffix.lower() in _OBJECTS:
         which: dict[str, Any] = {"plane": plane, "axes": leading_axes(image), "strict": strict}
         return labels_of(read_objects(path, shape, image.name, **which), shape)
-    has_planes = len(open_array(path).shape) > 2
-    labels = read_image(path, plane=plane if has_planes else None)
-    if labels.ndim != 2:
-        raise ImageError(
-            f"{path} has the shape {labels.shape} and the type {labels.dtype}, and so is a picture "
-            "rather than labels: integers, one for each object, 0 where there is none."
-        )
+    labels = plane_of_labels(path, plane)
     if labels.shape != shape:
         raise ImageError(
             f"{path} has {labels.shape[0]} x {labels.shape[1]} pixels and the image "

@@ -6,7 +6,7 @@ first pixel, so the pixel in row r and column c covers x from c to c + 1 and y f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["fill_polygon", "outline_of", "smooth_outline"]
+__all__ = ["fill_polygon", "one_ring", "outline_of", "rings_of", "smooth_outline"]
 
 _ROWS_AT_ONCE = 256  # so that coordinates of all pixels of a large area are never in memory
 
@@ -65,6 +66,81 @@ def smooth_outline(outline: BaseGeometry, tolerance_px: float = 1.0) -> BaseGeom
 
     smoothed: BaseGeometry = shapely.simplify(outline, tolerance_px)
     return smoothed
+
+
+def one_ring(outline: BaseGeometry) -> NDArray[np.float64]:
+    """Trace an outline of several pieces and holes in one go, for formats that hold one ring.
+
+    From the first ring a cut of no width leads to each of the others and back, between corners
+    that are near each other, so that the even-odd rule fills it as before.
+
+    Parameters
+    ----------
+    outline : shapely Polygon or MultiPolygon
+
+    Returns
+    -------
+    ndarray of shape (N, 2)
+        x, y of the corners; the first one is not repeated at the end. :func:`rings_of` takes it
+        apart.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> ring = one_ring(shapely.box(0, 0, 9, 9) - shapely.box(3, 3, 6, 6))
+    >>> len(ring), [len(one) for one in rings_of(ring)]
+    (10, [4, 4])
+    """
+    from scipy.spatial import cKDTree
+
+    parts: Any = getattr(outline, "geoms", [outline])
+    rings = [
+        np.asarray(ring.coords)[:-1] for part in parts for ring in (part.exterior, *part.interiors)
+    ]
+    first, near = rings[0], cKDTree(rings[0])
+    inserted: dict[int, list[NDArray[np.float64]]] = {}
+    for ring in rings[1:]:
+        distances, places = near.query(ring)
+        nearest = int(np.argmin(distances))
+        turned = np.roll(ring, -nearest, axis=0)
+        place = int(places[nearest])
+        inserted.setdefault(place, []).append(np.concatenate([turned, turned[:1], first[[place]]]))
+    pieces = []
+    for index in range(len(first)):
+        pieces += [first[[index]], *inserted.get(index, [])]
+    return np.concatenate(pieces)
+
+
+def rings_of(corners: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Take a ring that touches itself apart, and drop the cuts of no width in it.
+
+    Parameters
+    ----------
+    corners : ndarray of shape (N, 2)
+        x, y; the first one is not repeated at the end.
+
+    Returns
+    -------
+    list of ndarray of shape (M, 2)
+        Rings that pass each of their corners once. A point is inside if it is in an odd number of
+        them.
+    """
+    rings = []
+    path: list[tuple[float, float]] = []
+    places: dict[tuple[float, float], int] = {}
+    for x, y in [*corners.tolist(), corners[0].tolist()]:
+        corner = (x, y)
+        if corner in places:
+            start = places[corner]
+            loop = path[start:]
+            for one in loop:
+                del places[one]
+            del path[start:]
+            if len(loop) > 2:
+                rings.append(np.array(loop))
+        places[corner] = len(path)
+        path.append(corner)
+    return rings
 
 
 def fill_polygon(polygon: BaseGeometry, shape: tuple[int, int] | None = None) -> CroppedMask:

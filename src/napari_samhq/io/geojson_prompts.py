@@ -26,7 +26,7 @@ from napari_samhq.io.geojson import (
     write_features,
 )
 from napari_samhq.io.json_files import as_mapping, as_number
-from napari_samhq.io.objects import check_image_shape
+from napari_samhq.io.objects import check_image_shape, lies_beside
 from napari_samhq.io.planes import in_plane
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ __all__ = ["prompts_in", "read_geojson_prompts", "write_geojson_prompts"]
 
 _LABEL_ID = "label_id"
 _BACKGROUND = "Background"
-# What people call what they do not want; QuPath itself writes a star after classes to be ignored.
-_BESIDE = frozenset({"background", "negative", "ignore*", "ignore"})
 _CORNERS_OF_A_BOX = 4
 
 
@@ -103,7 +101,7 @@ def prompts_in(
         with entries.each(where):
             geometry = geometry_of(feature, where)
             properties = as_mapping(feature.get("properties") or {}, f"{where}: properties")
-            beside = category_of(properties).strip().lower() in _BESIDE
+            beside = lies_beside(category_of(properties))
             drawn = _drawn(geometry, positive=not beside, where=where)
             if not drawn:
                 raise FileError(f"{where} has an empty geometry.")

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["position_of_roi", "read_imagej_rois", "write_imagej_rois"]
+__all__ = [
+    "contents_of_rois",
+    "outline_of_roi",
+    "parsed_roi",
+    "position_of_roi",
+    "read_imagej_rois",
+    "write_imagej_rois",
+]
 
 _MOST_ROIS = 100_000
 _LARGEST_BYTES = 2**28
@@ -103,17 +110,17 @@ def read_imagej_rois(
     """
     objects: list[FileObject] = []
     with Entries.of(path, "ROI", strict=strict) as entries:
-        for name, content in _contents(path):
+        for name, content in contents_of_rois(path):
             with entries.each(name):
-                roi = _parsed(content, name)
+                roi = parsed_roi(content, name)
                 where = f"{name} ({roi.name})" if roi.name else name
-                mask = check_pixels(fill_polygon(_outline(roi, where), shape), shape, where)
+                mask = check_pixels(fill_polygon(outline_of_roi(roi, where), shape), shape, where)
                 number, position = len(objects) + 1, position_of_roi(roi)
                 objects.append(FileObject(number, mask, name=roi.name, position=position))
     return objects
 
 
-def _contents(path: str | Path) -> list[tuple[str, bytes]]:
+def contents_of_rois(path: str | Path) -> list[tuple[str, bytes]]:
     """Read the files of ROIs in an archive, or the one that `path` is, without parsing them."""
     import zipfile
     from pathlib import Path
@@ -149,7 +156,7 @@ def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         return b""
 
 
-def _parsed(content: bytes, name: str) -> Any:
+def parsed_roi(content: bytes, name: str) -> Any:
     """Read a ROI.
 
     Raises
@@ -204,7 +211,14 @@ def _composite(outline: Any, name: str) -> Any:
     return roi
 
 
-def _outline(roi: Any, where: str) -> Any:
+def outline_of_roi(roi: Any, where: str) -> Any:
+    """Give the area of a ROI as a polygon, x and y.
+
+    Raises
+    ------
+    FileError
+        If it has none.
+    """
     import roifile
     import shapely
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["IMAGE_SUFFIXES", "open_array", "open_image", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "open_array", "open_image", "plane_index", "read_image"]
 
 _TIFF = (".tif", ".tiff")
 _PILLOW = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
@@ -71,7 +71,7 @@ def read_image(path: str | Path, *, plane: Sequence[int] | None = None) -> NDArr
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
         (array, *_), has_color = _open(path)
-        index = _plane_index(tuple(array.shape), has_color, plane, path)
+        index = plane_index(tuple(array.shape), has_color, plane, path)
         try:
             return np.asarray(array[index])
         except (ValueError, RuntimeError) as error:  # how codecs say that they are missing, or fail
@@ -119,7 +119,7 @@ def open_image(
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
         levels, has_color = _open(path)
-        index = _plane_index(tuple(levels[0].shape), has_color, plane, path)
+        index = plane_index(tuple(levels[0].shape), has_color, plane, path)
         where = Plane((len(index), len(index) + 1), index)
         return ImageSource.of(levels, plane=where, contrast_limits=contrast_limits)
 
@@ -171,7 +171,7 @@ def _open(path: Path) -> tuple[list[Any], bool | None]:
     return [array], has_color
 
 
-def _plane_index(
+def plane_index(
     shape: tuple[int, ...], has_color: bool | None, plane: Sequence[int] | None, path: Path
 ) -> tuple[int, ...]:
     """Find the index that takes the wanted plane out of an array of this shape."""

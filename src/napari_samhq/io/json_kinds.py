@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.errors import FileError
@@ -9,21 +10,28 @@ from napari_samhq.errors import FileError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_labelme", "other_json"]
+__all__ = ["is_labelme_file", "other_json", "sniffed"]
 
 _COCO = "Export it as COCO instances (.json)"
 _MOST_KEYS = 6
+_SNIFFED_BYTES = 2**22
 
 
-def is_labelme(content: Any) -> bool:
-    """Tell whether JSON is a file of labelme: shapes of one image.
+def sniffed(path: str | Path) -> bytes:
+    """Read the beginning and the end of a file that may be large; nothing where that fails."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_SNIFFED_BYTES)
+            file.seek(max(len(start), os.path.getsize(path) - _SNIFFED_BYTES))
+            return start + file.read(_SNIFFED_BYTES)
+    except OSError:
+        return b""
 
-    Examples
-    --------
-    >>> is_labelme({"version": "5.4.1", "shapes": [], "imagePath": "a.tif"})
-    True
-    """
-    return isinstance(content, dict) and isinstance(content.get("shapes"), list)
+
+def is_labelme_file(path: str | Path) -> bool:
+    """Tell whether a JSON file is one of labelme, without parsing what may be large."""
+    text = sniffed(path)
+    return b'"shapes"' in text and not any(name in text for name in (b'"images"', b'"annotations"'))
 
 
 def other_json(content: Any, path: str | Path, needed: str) -> FileError:
@@ -54,8 +62,8 @@ def other_json(content: Any, path: str | Path, needed: str) -> FileError:
     else:
         came = "an empty list" if content == [] else f"JSON of the type {type(content).__name__}"
     return FileError(
-        f"{path} is {came}, no {needed}. Read are COCO instances (.json), GeoJSON as of QuPath "
-        "(.geojson) and sessions (.samhq.json): convert it to one of these."
+        f"{path} is {came}, no {needed}. Read are COCO instances and labelme (.json), GeoJSON as "
+        "of QuPath (.geojson) and sessions (.samhq.json): convert it to one of these."
     )
 
 
@@ -83,7 +91,7 @@ def _has(value: dict[str, Any], name: str) -> bool:
 _VIA = "a project of the VGG Image Annotator (VIA)", f"{_COCO} there"
 # The names that tell a format, what it is, and what to do.
 _OBJECTS = (
-    (("shapes",), "a file of labelme", "Convert it with labelme's labelme2coco, or to GeoJSON"),
+    (("shapes",), "a file of labelme", "Read it with napari_samhq.io.labelme"),
     (("_via_img_metadata",), *_VIA),
     (("format=napari-samhq session",), "a session of napari-samhq", "Name it *.samhq.json"),
     (("type=FeatureCollection",), "GeoJSON", "Let its name end in .geojson"),

@@ -16,6 +16,7 @@ from napari_samhq.io.calibration import (
     ome_unit,
     read_calibration,
 )
+from napari_samhq.io.cellpose import is_cellpose, read_cellpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ __all__ = [
     "check_label_suffix",
     "fits_a_tag",
     "ome_options",
+    "plane_of_labels",
     "read_labels",
     "write_labels",
 ]
@@ -153,11 +155,12 @@ def write_labels(
 
 
 def read_labels(path: str | Path) -> LabelImage:
-    """Read a label image of any of the formats that :func:`write_labels` writes.
+    """Read a label image of any of the formats that :func:`write_labels` writes, or of Cellpose.
 
     Parameters
     ----------
     path : str or Path
+        Also ``_seg.npy``, see :func:`~napari_samhq.io.cellpose.read_cellpose`.
 
     Returns
     -------
@@ -173,6 +176,8 @@ def read_labels(path: str | Path) -> LabelImage:
     from napari_samhq.io.images import open_array
 
     path = Path(path)
+    if is_cellpose(path):
+        return LabelImage(read_cellpose(path))
     if not path.is_dir():  # within an OME-Zarr image, labels are folders of any name
         check_label_suffix(path)
     labels = open_array(path)
@@ -190,6 +195,45 @@ def read_labels(path: str | Path) -> LabelImage:
 
         properties = read_properties(path)
     return LabelImage(labels, read_calibration(path), properties)
+
+
+def plane_of_labels(path: str | Path, plane: Sequence[int] | None = None) -> NDArray[Any]:
+    """Read one plane of a label image.
+
+    Parameters
+    ----------
+    path : str or Path
+        As :func:`read_labels`.
+    plane : sequence of int, optional
+        Which plane, if the labels have more axes than two.
+
+    Returns
+    -------
+    ndarray of shape (H, W)
+        As it is stored; :func:`~napari_samhq.core.label_ids.checked_ids` looks at the values.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    ImageError
+        If it is a colour picture, or `plane` does not say which plane of them.
+    """
+    from napari_samhq.io.images import open_array, plane_index, read_image
+
+    path = Path(path)
+    if is_cellpose(path):
+        found = read_cellpose(path)
+        index = plane_index(found.shape, False, plane if found.ndim > 2 else None, path)
+        return np.asarray(found[index])
+    has_planes = len(open_array(path).shape) > 2
+    labels = read_image(path, plane=plane if has_planes else None)
+    if labels.ndim != 2:
+        raise ImageError(
+            f"{path} has the shape {labels.shape} and the type {labels.dtype}, and so is a picture "
+            "rather than labels: integers, one for each object, 0 where there is none."
+        )
+    return labels
 
 
 def _smallest(ids: NDArray[Any], *types: type[np.unsignedinteger[Any]]) -> NDArray[Any]:

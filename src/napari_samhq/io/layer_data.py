@@ -18,10 +18,13 @@ import numpy as np
 from napari_samhq.errors import FileError, SamHQWarning
 from napari_samhq.io.calibration import Calibration
 from napari_samhq.io.entries import Entries
+from napari_samhq.io.json_kinds import is_labelme_file, sniffed
+from napari_samhq.io.labelme import read_labelme_layers
 from napari_samhq.io.labels import LABEL_SUFFIXES, read_labels
 from napari_samhq.io.names import image_stem
 from napari_samhq.io.objects import labels_of, smallest_type
 from napari_samhq.io.planes import Position, stack_lengths, stack_positions
+from napari_samhq.io.yolo import image_of_yolo, looks_like_yolo, read_yolo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,7 +37,6 @@ __all__ = ["LARGEST_LABELS_PX", "LayerData", "is_readable", "read_layer_data"]
 
 LayerData = tuple[Any, dict[str, Any], str]
 
-_SNIFFED_BYTES = 2**22
 LARGEST_LABELS_PX = 2**30
 _POLARITIES = {True: "object", False: "background"}
 _SYMBOLS = {True: "disc", False: "cross"}
@@ -43,7 +45,8 @@ _SYMBOLS = {True: "disc", False: "cross"}
 def is_readable(path: str | Path) -> bool:
     """Tell whether :func:`read_layer_data` knows a file, as quickly as can be.
 
-    Names that only one format has are enough; a ``.json`` must look like COCO instances, and a
+    Names that only one format has are enough; a ``.json`` must look like COCO instances or labelme,
+    a ``.txt`` like YOLO, with its image where such images are, and a
     ``.zip`` must hold ROIs of ImageJ.
 
     Parameters
@@ -62,7 +65,9 @@ def is_readable(path: str | Path) -> bool:
 
         return is_label_group(path)
     if name.endswith(".json"):
-        return _looks_like_coco(path)
+        return _looks_like_coco(path) or is_labelme_file(path)
+    if name.endswith(".txt"):
+        return looks_like_yolo(path) and image_of_yolo(path) is not None
     if name.endswith(".zip"):
         return _holds_rois(path)
     return path.suffix.lower() in LABEL_SUFFIXES
@@ -74,7 +79,8 @@ def read_layer_data(path: str | Path, *, strict: bool = False) -> list[LayerData
     Parameters
     ----------
     path : str or Path
-        COCO, GeoJSON, ROIs of ImageJ, or a label image (TIFF, PNG, npy, OME-Zarr).
+        COCO, GeoJSON, ROIs of ImageJ, labelme, YOLO (beside its image), Cellpose's ``_seg.npy`` or
+        a label image (TIFF, PNG, npy, OME-Zarr).
     strict : bool, optional
         Refuse a file in which an object cannot be used, in place of leaving it out.
 
@@ -100,7 +106,9 @@ def read_layer_data(path: str | Path, *, strict: bool = False) -> list[LayerData
     if name.endswith(".geojson"):
         return _of_geojson(path, strict)
     if name.endswith(".json"):
-        return _of_coco(path, strict)
+        return _of_labelme(path, strict) if is_labelme_file(path) else _of_coco(path, strict)
+    if name.endswith(".txt"):
+        return _of_yolo(path, strict)
     if name.endswith((".zip", ".roi")):
         from napari_samhq.io.imagej import read_imagej_rois
 
@@ -113,14 +121,8 @@ def read_layer_data(path: str | Path, *, strict: bool = False) -> list[LayerData
 
 def _looks_like_coco(path: Path) -> bool:
     """Look for the two lists that all such files have, without parsing what may be large."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(_SNIFFED_BYTES)
-            file.seek(max(0, path.stat().st_size - _SNIFFED_BYTES))
-            text = start + file.read(_SNIFFED_BYTES)
-    except OSError:
-        return False
-    opens = start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    text = sniffed(path)
+    opens = text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
     return opens and all(word in text for word in (b'"images"', b'"annotations"'))
 
 
@@ -208,6 +210,27 @@ def _of_coco(path: Path, strict: bool) -> list[LayerData]:
         boxes = [(Position(), label_id, one) for label_id, one in image.boxes.items()]
         layers += _prompt_layers(boxes, name, lambda _: {})
     return layers
+
+
+def _of_labelme(path: Path, strict: bool) -> list[LayerData]:
+    objects, prompts, shape = read_labelme_layers(path, strict=strict)
+    name = image_stem(path.name.removesuffix(".json"))
+    layers = [_labels_layer(objects, shape, name)] if objects or not prompts else []
+    drawn = [(Position(), label_id, one) for label_id, one in prompts.items()]
+    return layers + _prompt_layers(drawn, name, lambda _: {})
+
+
+def _of_yolo(path: Path, strict: bool) -> list[LayerData]:
+    from napari_samhq.io.images import open_image
+
+    image = image_of_yolo(path)
+    if image is None:
+        raise FileError(
+            f"{path} has no image beside it, and its numbers are shares of one. Put the image of "
+            "the same name into the same folder."
+        )
+    shape = open_image(image).shape
+    return [_labels_layer(read_yolo(path, shape, strict=strict), shape, path.stem)]
 
 
 def _labels_layer(

@@ -64,7 +64,7 @@ def write_labels_layer(
     ndim = len(labels.shape)
     # These are written piece by piece, whatever the size of the labels.
     suffix = Path(path).suffix.lower()
-    if suffix != ".zarr" and not (suffix in (".geojson", ".zip", ".csv") and ndim == 2):
+    if suffix != ".zarr" and not (suffix in (".geojson", ".zip", ".txt", ".csv") and ndim == 2):
         if math.prod(labels.shape) > LARGEST_LABELS_PX:
             raise FileError(
                 f"Cannot write {path}: the labels have {math.prod(labels.shape) / 2**20:.0f} "

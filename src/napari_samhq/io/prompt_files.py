@@ -1,4 +1,4 @@
-"""Reading prompts, in image pixels, from CSV, GeoJSON, COCO and session files."""
+"""Reading prompts, in image pixels, from any file that has some: the end of its name says how."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from napari_samhq.core.prompts import Prompt
 from napari_samhq.core.shapes import outline_of_shape, points_along
 from napari_samhq.errors import FileError
 from napari_samhq.io import csv_prompts
+from napari_samhq.io.cellpose import CELLPOSE_SUFFIX
 from napari_samhq.io.entries import Entries
+from napari_samhq.io.imagej_prompts import has_overlay, read_imagej_prompts
+from napari_samhq.io.json_kinds import is_labelme_file
+from napari_samhq.io.label_prompts import read_label_prompts
+from napari_samhq.io.labelme import read_labelme_prompts
+from napari_samhq.io.labels import LABEL_SUFFIXES
 from napari_samhq.io.objects import check_image_shape
+from napari_samhq.io.yolo import read_yolo_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +39,11 @@ __all__ = [
     "read_prompts",
 ]
 
-PROMPT_SUFFIXES = (".csv", ".geojson", ".json", ".samhq.json")
+PROMPT_SUFFIXES = (
+    *(".csv", ".geojson", ".json", ".samhq.json", ".labelme.json", ".zip", ".roi", ".txt"),
+    *LABEL_SUFFIXES,
+    CELLPOSE_SUFFIX,
+)
 """Ends of the names of files that :func:`read_prompts` reads."""
 
 
@@ -51,9 +62,11 @@ def read_prompts(
     ----------
     path : str or Path
         ``.csv`` (points, or boxes if there is a column ``min_row``; also points and shapes that
-        napari saves), ``.geojson`` (points, lines
-        and areas, as QuPath writes them), ``.json`` (COCO: boxes), or ``.samhq.json`` (a session:
-        the prompts of its objects, finished or not).
+        napari saves), ``.geojson`` (points, lines and areas, as QuPath writes them), ``.json``
+        (COCO: boxes; labelme), ``.zip`` and ``.roi`` (ImageJ), ``.txt`` (YOLO, which needs
+        `shape`), a TIFF with an overlay of ImageJ, any other label image or Cellpose's ``_seg.npy``
+        (each object is a rough mask), or ``.samhq.json`` (a session: the prompts of its objects,
+        finished or not).
     image_name : str, optional
         Which image, where the file has several (COCO).
     shape : tuple of two ints, optional
@@ -171,12 +184,32 @@ def read_drawn(
 
         return read_geojson_prompts(path, shape, plane=plane, axes=axes, strict=strict)
     if name.endswith(".json"):
-        from napari_samhq.io.coco import read_coco_boxes
-
-        return read_coco_boxes(path, image_name, shape, strict=strict)
+        return _drawn_in_json(path, image_name, shape, strict)
+    if name.endswith((".zip", ".roi")) or has_overlay(path):
+        return read_imagej_prompts(path, shape, plane=plane, axes=axes, strict=strict)
+    if name.endswith(".txt"):
+        if shape is None:
+            raise FileError(
+                f"{path} has coordinates that are shares of the image (YOLO). Say how large the "
+                "image is (shape=)."
+            )
+        return read_yolo_prompts(path, shape, strict=strict)
+    if name.endswith((*LABEL_SUFFIXES, CELLPOSE_SUFFIX)):
+        return read_label_prompts(path, shape, plane=plane)
     raise FileError(
         f"{path} is no file of prompts. Prompts are read from {', '.join(PROMPT_SUFFIXES)}."
     )
+
+
+def _drawn_in_json(
+    path: str | Path, image_name: str | None, shape: tuple[int, int] | None, strict: bool
+) -> dict[int, Drawn]:
+    """Read COCO or labelme, which share the extension."""
+    if is_labelme_file(path):
+        return read_labelme_prompts(path, shape, strict=strict)
+    from napari_samhq.io.coco import read_coco_boxes
+
+    return read_coco_boxes(path, image_name, shape, strict=strict)
 
 
 def read_points_csv(

@@ -13,9 +13,13 @@ from napari_samhq.core.overlay import objects_table
 from napari_samhq.errors import FileError, ImageError, SettingsError
 from napari_samhq.io.atomic import replacing
 from napari_samhq.io.calibration import Calibration
+from napari_samhq.io.json_kinds import is_labelme_file
+from napari_samhq.io.labelme import read_labelme
+from napari_samhq.io.labelme_writing import write_labelme
 from napari_samhq.io.labels import LABEL_SUFFIXES, write_labels
 from napari_samhq.io.objects import check_image_shape, objects_of
 from napari_samhq.io.planes import Position, in_plane
+from napari_samhq.io.yolo import read_yolo, write_yolo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from napari_samhq.io.objects import FileObject
 
 __all__ = [
+    "FORMAT_SUFFIXES",
     "OBJECT_SUFFIXES",
     "RESULT_SUFFIXES",
     "check_result_suffix",
@@ -35,22 +40,38 @@ __all__ = [
     "write_table",
 ]
 
-OBJECT_SUFFIXES = (".json", ".geojson", ".zip")
-"""Extensions of files of objects: COCO, GeoJSON, ROIs of ImageJ."""
+OBJECT_SUFFIXES = (".json", ".geojson", ".zip", ".txt")
+"""Extensions of files of objects: COCO and labelme, GeoJSON, ROIs of ImageJ, YOLO."""
+
+FORMAT_SUFFIXES = {"labelme": ".json", "yolo": ".txt", "yolo-boxes": ".txt"}
+"""Formats that share their extension with others, by the name that tells them apart."""
 
 RESULT_SUFFIXES = (*LABEL_SUFFIXES, *OBJECT_SUFFIXES, ".csv")
 """Extensions of the files that :func:`write_labels_as` writes."""
 
 
-def check_result_suffix(path: str | Path) -> None:
+def check_result_suffix(path: str | Path, file_format: str | None = None) -> None:
     """Check that labels can be written to a file of this name, in any of the formats.
+
+    Parameters
+    ----------
+    path : str or Path
+    file_format : str, optional
+        One of `FORMAT_SUFFIXES`.
 
     Raises
     ------
     FileError
-        If its extension is not one of `RESULT_SUFFIXES`, or it is the name of a session.
+        If its extension is not one of `RESULT_SUFFIXES` or that of the format, or it is the name
+        of a session.
     """
     path = Path(path)
+    if file_format is not None and FORMAT_SUFFIXES.get(file_format) != path.suffix.lower():
+        known = ", ".join(f"{name} ({suffix})" for name, suffix in FORMAT_SUFFIXES.items())
+        raise FileError(
+            f"{path} cannot be written in the format {file_format!r}. Formats that the end of a "
+            f"name does not tell are {known}."
+        )
     if path.name.lower().endswith(".samhq.json"):
         raise FileError(f"{path} is the name of a session. Labels go into .json (COCO) or others.")
     if path.suffix.lower() not in RESULT_SUFFIXES:
@@ -70,6 +91,7 @@ def write_labels_as(
     axes: Sequence[str] | None = None,
     image_name: str = "",
     smooth_px: float = 0.0,
+    file_format: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write labels in the format that the end of the file's name says.
@@ -78,8 +100,9 @@ def write_labels_as(
     ----------
     path : str or Path
         ``.tif``, ``.ome.tif``, ``.png``, ``.npy`` or ``.zarr`` (see
-        :func:`~napari_samhq.io.labels.write_labels`), ``.json`` (COCO), ``.geojson`` (QuPath),
-        ``.zip`` (ImageJ) or ``.csv`` (a table of the objects).
+        :func:`~napari_samhq.io.labels.write_labels`), ``.json`` (COCO), ``.labelme.json``,
+        ``.geojson`` (QuPath), ``.zip`` (ImageJ), ``.txt`` (YOLO) or ``.csv`` (a table of the
+        objects).
     labels : array_like of shape (H, W), int
         0 where there is nothing, otherwise the label id of the object. TIFF, npy and OME-Zarr take
         more axes, rows and columns last. For OME-Zarr, GeoJSON, ImageJ and CSV also zarr and dask
@@ -95,9 +118,13 @@ def write_labels_as(
     axes : sequence of str, optional
         Names of all axes, such as "z", "y", "x".
     image_name : str, optional
-        File name of the image, for COCO.
+        File name of the image, for COCO and labelme.
     smooth_px : float, optional
-        How far outlines may move to lose the stairs of the pixels, in GeoJSON. 0 keeps all pixels.
+        How far outlines may move to lose the stairs of the pixels, in GeoJSON, labelme and YOLO.
+        0 keeps all pixels.
+    file_format : str, optional
+        What the end of the name leaves open, see `FORMAT_SUFFIXES`: "labelme" for any ``.json``,
+        "yolo-boxes" for boxes in place of polygons.
     overwrite : bool, optional
         Whether a file of this name may be replaced.
 
@@ -125,7 +152,7 @@ def write_labels_as(
     [(4, 3)]
     """
     path = Path(path)
-    check_result_suffix(path)
+    check_result_suffix(path, file_format)
     suffix = path.suffix.lower()
     known = None if table is None else _by_label(table)
     if suffix in LABEL_SUFFIXES:
@@ -162,9 +189,23 @@ def write_labels_as(
         from napari_samhq.io.imagej import write_imagej_rois
 
         return write_imagej_rois(path, objects, overwrite=overwrite)
+    shape = (int(ids.shape[0]), int(ids.shape[1]))
+    if suffix == ".txt":
+        boxes = file_format == "yolo-boxes"
+        return write_yolo(
+            path, objects, shape, boxes=boxes, smooth_px=smooth_px, overwrite=overwrite
+        )
+    if file_format == "labelme" or path.name.lower().endswith(".labelme.json"):
+        return write_labelme(
+            path,
+            objects,
+            shape,
+            image_name=image_name,
+            smooth_px=smooth_px,
+            overwrite=overwrite,
+        )
     from napari_samhq.io.coco import CocoImage, write_coco
 
-    shape = (int(ids.shape[0]), int(ids.shape[1]))
     image = CocoImage(image_name or path.stem, shape, tuple(objects))
     return write_coco(path, [image], overwrite=overwrite)
 
@@ -244,15 +285,15 @@ def read_objects(
     axes: Mapping[str, int] | None = None,
     strict: bool = False,
 ) -> list[FileObject]:
-    """Read the objects of one image from a COCO, GeoJSON or ImageJ file.
+    """Read the objects of one image from a COCO, GeoJSON, ImageJ, labelme or YOLO file.
 
     Parameters
     ----------
     path : str or Path
-        ``.json``, ``.geojson``, ``.zip`` or ``.roi``.
+        ``.json`` (COCO or labelme), ``.geojson``, ``.zip``, ``.roi`` or ``.txt`` (YOLO).
     shape : tuple of two ints, optional
         Height and width of the image; what lies outside is cut off, and files that state another
-        size are refused.
+        size are refused. YOLO needs it.
     image_name : str, optional
         Which image, where a COCO file has several.
     plane, axes : optional
@@ -291,6 +332,8 @@ def _objects(
 
         return read_imagej_rois(path, shape, strict=strict)
     if name.endswith(".json") and not name.endswith(".samhq.json"):
+        if is_labelme_file(path):
+            return read_labelme(path, shape, strict=strict)
         from napari_samhq.io.coco import chosen_image, read_coco
 
         images = read_coco(path, strict=strict)
@@ -298,6 +341,13 @@ def _objects(
         chosen = images[chosen_image(names, image_name, path)]
         check_image_shape(chosen.shape, shape, path)
         return list(chosen.objects)
+    if name.endswith(".txt"):
+        if shape is None:
+            raise FileError(
+                f"{path} has coordinates that are shares of the image (YOLO). Say how large the "
+                "image is (shape=)."
+            )
+        return read_yolo(path, shape, strict=strict)
     raise FileError(
         f"{path} is no file of objects. They are read from {', '.join(OBJECT_SUFFIXES)} and .roi."
     )
