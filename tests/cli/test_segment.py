@@ -243,3 +243,19 @@ def test_the_largest_label_id_takes_no_more_memory(
     result = run("segment", image, "-o", tmp_path / "l.npy", "--boxes", boxes)
     assert result.exit_code == 0, result.output
     assert np.load(tmp_path / "l.npy").max() == 2**31 - 1
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-86-segment")])
+def test_a_mask_as_prompts_is_told_and_taken_apart(
+    predictor: FakePredictor, image: Path, tmp_path: Path
+) -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[2:9, 3:12] = mask[20:30, 30:50] = 255
+    np.save(tmp_path / "mask.npy", mask)
+    arguments = ("segment", image, "-o", tmp_path / "l.npy", "--prompts", tmp_path / "mask.npy")
+    told = run(*arguments)
+    assert "its only object (255) is in 2 pieces" in told.stderr
+    apart = run(*arguments, "--connected", "--overwrite")
+    assert apart.exit_code == 0, apart.output
+    assert "Warning" not in apart.stderr
+    assert np.unique(np.load(tmp_path / "l.npy")).tolist() == [0, 1, 2]

@@ -24,7 +24,7 @@ from napari_samhq.cli.everything import settings_of
 from napari_samhq.cli.many import for_each, part_indices, tell_failures
 from napari_samhq.cli.paths import Found, find_images, is_several, part_of
 from napari_samhq.cli.records import RECORD_SUFFIX, record_path
-from napari_samhq.cli.views import Limits, Plane, Store, Strict, limits_of, plane_indices
+from napari_samhq.cli.views import Connected, Limits, Plane, Store, Strict, limits_of, plane_indices
 from napari_samhq.cli.work import Engine, Wanted, prepare, segment_one
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def segment(
     plane: Plane = None,
     contrast_limits: Limits = None,
     store: Store = None,
+    connected: Connected = False,
     strict: Strict = False,
     model: Model = "micro",
     device: Device = "auto",
@@ -162,6 +163,7 @@ def segment(
         limits_of(contrast_limits),
         store,
         strict,
+        connected,
     )
     if store is not None and everything:
         raise typer.BadParameter("--store is for prompts: everything is seen in other windows.")

@@ -51,6 +51,8 @@ class Wanted:
         Folder of embeddings.
     strict : bool
         Whether one entry that cannot be used refuses a file of prompts.
+    connected : bool
+        Whether each connected piece of a label image is an object, where labels are the prompts.
     """
 
     kind: str
@@ -64,6 +66,7 @@ class Wanted:
     contrast_limits: tuple[float, float] | None = None
     store: Path | None = None
     strict: bool = False
+    connected: bool = False
 
 
 class Engine:
@@ -226,6 +229,7 @@ def _read_prompts(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[
         shape=known,
         plane=wanted.plane,
         axes=leading_axes(found.path),
+        connected=wanted.connected,
         strict=wanted.strict,
     )
 

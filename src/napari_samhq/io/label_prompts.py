@@ -20,7 +20,11 @@ _MOST_OBJECTS = 100_000
 
 
 def read_label_prompts(
-    path: str | Path, shape: tuple[int, int] | None = None, *, plane: Sequence[int] | None = None
+    path: str | Path,
+    shape: tuple[int, int] | None = None,
+    *,
+    plane: Sequence[int] | None = None,
+    connected: bool = False,
 ) -> dict[int, Drawn]:
     """Read a label image as prompts.
 
@@ -32,6 +36,8 @@ def read_label_prompts(
         Height and width of the image in pixels.
     plane : sequence of int, optional
         Which plane, if the labels have more axes than two.
+    connected : bool, optional
+        Make an object of each connected piece, as of a mask of 0 and 255.
 
     Returns
     -------
@@ -46,7 +52,7 @@ def read_label_prompts(
     ImageError
         If its values are no label ids, or it is rather a picture.
     """
-    labels = checked_ids(plane_of_labels(path, plane), str(path))
+    labels = checked_ids(plane_of_labels(path, plane), str(path), connected=connected)
     check_image_shape(labels.shape, shape, path)
     prompts: dict[int, Drawn] = {}
     for one in objects_of(labels):

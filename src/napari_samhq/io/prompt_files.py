@@ -54,6 +54,7 @@ def read_prompts(
     shape: tuple[int, int] | None = None,
     plane: Sequence[int] | None = None,
     axes: Mapping[str, int] | None = None,
+    connected: bool = False,
     strict: bool = False,
 ) -> dict[int, Prompt]:
     """Read prompts from any file that has some.
@@ -78,6 +79,8 @@ def read_prompts(
         before the rows.
     axes : mapping of str to int, optional
         Names and lengths of these axes, see :func:`~napari_samhq.io.planes.leading_axes`.
+    connected : bool, optional
+        Make an object of each connected piece of a label image, as of a mask of 0 and 255.
     strict : bool, optional
         Refuse the file if something in it cannot be used, in place of leaving it out.
 
@@ -111,7 +114,8 @@ def read_prompts(
         if shape is None:
             return found
         return _usable({n: p.cleaned for n, p in found.items()}, shape, path, strict)
-    drawn = read_drawn(path, image_name, shape=shape, plane=plane, axes=axes, strict=strict)
+    which: dict[str, Any] = {"plane": plane, "axes": axes, "connected": connected}
+    drawn = read_drawn(path, image_name, shape=shape, strict=strict, **which)
     if not drawn:
         raise FileError(f"{path} has no prompt in it. Draw points, boxes or lines, and save again.")
     if shape is None:
@@ -153,13 +157,14 @@ def read_drawn(
     shape: tuple[int, int] | None = None,
     plane: Sequence[int] | None = None,
     axes: Mapping[str, int] | None = None,
+    connected: bool = False,
     strict: bool = False,
 ) -> dict[int, Drawn]:
     """Read prompts as they were drawn: points, boxes, lines and polygons.
 
     Parameters
     ----------
-    path, image_name, shape, plane, axes, strict
+    path, image_name, shape, plane, axes, connected, strict
         As :func:`read_prompts`; of CSV files those that napari saves from shapes.
 
     Returns
@@ -195,7 +200,7 @@ def read_drawn(
             )
         return read_yolo_prompts(path, shape, strict=strict)
     if name.endswith((*LABEL_SUFFIXES, CELLPOSE_SUFFIX)):
-        return read_label_prompts(path, shape, plane=plane)
+        return read_label_prompts(path, shape, plane=plane, connected=connected)
     raise FileError(
         f"{path} is no file of prompts. Prompts are read from {', '.join(PROMPT_SUFFIXES)}."
     )
