@@ -350,3 +350,25 @@ def test_a_cluster_does_the_tiles_of_each_image(
         )
         assert one.max() > 0
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-80-folder")])
+def test_dots_belong_to_the_names_of_images(predictor: FakePredictor, tmp_path: Path) -> None:
+    import zarr
+
+    (tmp_path / "images").mkdir()
+    (tmp_path / "boxes").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60), dtype=np.uint8)
+    np.save(tmp_path / "images" / "plate1.A01.npy", pixels)
+    for name in ("plate1.A02", "plate1.A03"):  # arrays whose folders have no extension
+        zarr.save_array(str(tmp_path / name), pixels)
+    for number in (1, 2, 3):
+        table = f"min_row,min_col,max_row,max_col\n2,3,9,{12 + number}\n"
+        (tmp_path / "boxes" / f"plate1.A0{number}.csv").write_text(table)
+    images = [tmp_path / "images" / "plate1.A01.npy", tmp_path / "plate1.A02",
+              tmp_path / "plate1.A03"]  # fmt: skip
+    result = run("segment", *images, "-o", tmp_path / "out", "--prompts", tmp_path / "boxes")
+    assert result.exit_code == 0, result.output
+    for number in (1, 2, 3):
+        labels = read_image(tmp_path / "out" / f"plate1.A0{number}.tif")
+        assert (labels > 0).sum() == 8 * (10 + number)

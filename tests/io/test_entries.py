@@ -267,9 +267,6 @@ def test_numbers_that_nobody_reads_may_be_none(tmp_path: Path, number: str) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(
-            {"version": "5.4", "shapes": [], "imagePath": "a.tif"}, "labelme", id="FM-88-labelme"
-        ),
         pytest.param({"_via_img_metadata": {}}, "VGG Image Annotator", id="FM-88-via-project"),
         pytest.param({"a.png12": {"filename": "a.png", "regions": []}}, "VIA", id="FM-88-via"),
         pytest.param({"categories": {}, "items": []}, "Datumaro", id="FM-88-cvat"),
@@ -290,3 +287,9 @@ def test_other_json_is_called_by_its_name(tmp_path: Path, content: Any, message:
     if "geojson" not in message and content != []:
         with pytest.raises(FileError, match=r"a\.geojson is "):
             read_geojson_prompts(path.rename(tmp_path / "a.geojson"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32-be"])
+def test_json_of_any_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.json").write_bytes(json.dumps({"Größe": "µm"}).encode(encoding))
+    assert read_json(tmp_path / "a.json") == {"Größe": "µm"}

@@ -189,11 +189,12 @@ def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> C
 
 
 def _keep(how: Method, found: Found, predicted: NDArray[Any]) -> None:
+    from napari_samhq.cli.paths import renamed
     from napari_samhq.io.atomic import explained
     from napari_samhq.io.labels import write_labels
 
     assert how.labels_folder is not None
-    path = how.labels_folder / found.place.with_suffix(".tif")
+    path = how.labels_folder / renamed(found.place, ".tif")
     with explained("write", path, "Choose another folder."):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_labels(path, predicted, overwrite=how.overwrite)

@@ -14,7 +14,7 @@ from napari_samhq.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Found", "beside", "check_name", "find_images", "is_several", "part_of"]
+__all__ = ["Found", "beside", "check_name", "find_images", "is_several", "part_of", "renamed"]
 
 _MAGIC = re.compile(r"[*?\[]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
@@ -165,12 +165,15 @@ def beside(
     FileError
         If there is none, or more than one.
     """
-    wanted = {
-        stem + suffix for suffix in suffixes for stem in (path.stem, path.name, _plain_stem(path))
-    }
+    from napari_samhq.io.images import IMAGE_SUFFIXES
+    from napari_samhq.io.names import image_stem
+
+    plain = image_stem(path.name)
+    stems = {path.name, plain, path.stem if path.suffix.lower() in IMAGE_SUFFIXES else plain}
+    wanted = {stem + suffix for suffix in suffixes for stem in stems}
     matching = sorted(one for one in folder.iterdir() if one.name in wanted)
     if not matching:
-        likely = [_plain_stem(path) + suffix for suffix in shown or suffixes]
+        likely = [plain + suffix for suffix in shown or suffixes]
         raise FileError(
             f"{folder} has no file for {path.name}. It would be named {' or '.join(likely)}."
         )
@@ -180,9 +183,18 @@ def beside(
     return matching[0]
 
 
-def _plain_stem(path: Path) -> str:
-    """Give the name without ``.ome.tif`` and the like."""
-    return path.stem.removesuffix(".ome")
+def renamed(place: Path, suffix: str) -> Path:
+    """Name a result after an image: its extension is replaced, other dots belong to the name.
+
+    Examples
+    --------
+    >>> str(renamed(Path("plate1.A01.tif"), ".csv")), str(renamed(Path("plate1.A01"), ".csv"))
+    ('plate1.A01.csv', 'plate1.A01.csv')
+    """
+    from napari_samhq.io.images import IMAGE_SUFFIXES
+
+    known = place.suffix.lower() in IMAGE_SUFFIXES
+    return place.with_suffix(suffix) if known else place.with_name(place.name + suffix)
 
 
 def check_name(path: Path) -> None:

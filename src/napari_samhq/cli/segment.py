@@ -22,7 +22,7 @@ from napari_samhq.cli.common import (
 )
 from napari_samhq.cli.everything import settings_of
 from napari_samhq.cli.many import for_each, part_indices, tell_failures
-from napari_samhq.cli.paths import Found, find_images, is_several, part_of
+from napari_samhq.cli.paths import Found, find_images, is_several, part_of, renamed
 from napari_samhq.cli.records import RECORD_SUFFIX, record_path
 from napari_samhq.cli.views import Connected, Limits, Plane, Store, Strict, limits_of, plane_indices
 from napari_samhq.cli.work import Engine, Wanted, prepare, segment_one
@@ -262,7 +262,7 @@ def _outputs(images: "Sequence[Found]", folder: Path, file_format: str | None) -
     outputs: dict[Found, Path] = {}
     owners: dict[Path, Found] = {}
     for found in images:
-        output = folder / found.place.with_suffix(suffix)
+        output = folder / renamed(found.place, suffix)
         if output in owners:
             raise typer.BadParameter(
                 f"{owners[output].path} and {found.path} would both be written to {output}. Do "

@@ -70,7 +70,7 @@ def parse_json(content: bytes, path: Path) -> Any:
     """
     try:
         return json.loads(
-            content.decode("utf-8-sig"),
+            content.decode(json.detect_encoding(content)),
             object_pairs_hook=lambda pairs: _without_repetition(pairs, path),
         )
     except RecursionError as error:
