@@ -236,7 +236,7 @@ def test_opening_reads_no_pixel(tmp_path: Path) -> None:
     chunk.write_bytes(b"damaged")
     source = open_image(tmp_path / "a.zarr")
     assert source.shape == GREY.shape
-    with pytest.raises(FileError, match="rows 0 to 6"):
+    with pytest.raises(FileError, match=r"a\.zarr.*damaged"):
         source.read((slice(None), slice(None)))
 
 

@@ -101,7 +101,8 @@ def train(
     pairs = pairs_in(images, labels)
     pictures = [read_image(picture) for picture, _ in pairs]
     drawings = [
-        checked_ids(read_image(drawing), str(drawing), connected=connected) for _, drawing in pairs
+        checked_ids(read_image(drawing, as_labels=True), str(drawing), connected=connected)
+        for _, drawing in pairs
     ]
     names = [picture.name for picture, _ in pairs]
 

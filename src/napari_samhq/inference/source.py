@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_samhq.core.images import measured_limits, to_rgb8
 from napari_samhq.core.planes import Plane
-from napari_samhq.errors import FileError, SamHQWarning
+from napari_samhq.errors import FileError, SamHQError, SamHQWarning
 from napari_samhq.inference._levels import (
     Level,
     Region,
@@ -193,7 +193,9 @@ class ImageSource:
             index = (*index, slice(0, min(3, self.channels)))
         try:
             pixels = np.asarray(self._arrays[level][index])
-        except (OSError, RuntimeError, ValueError, KeyError) as error:  # what stores and codecs say
+        except SamHQError:  # which says already what and where
+            raise
+        except Exception as error:  # what stores and codecs say is of any type
             rows, cols = region
             raise FileError(
                 f"Cannot read rows {rows.start} to {rows.stop} and columns {cols.start} to "

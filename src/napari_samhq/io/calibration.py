@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.errors import SettingsError
+from napari_samhq.errors import FileError, SettingsError
 from napari_samhq.io.atomic import explained
+from napari_samhq.io.decoding import decoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -254,14 +255,14 @@ def _of_tiff(path: Path) -> Calibration | None:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with decoding(path), tifffile.TiffFile(path) as tiff:
             series = tiff.series[0]
             axes = tuple(axis.lower() for axis in series.axes if axis != "S")
             if tiff.ome_metadata is not None:
                 found = _of_ome(tifffile.xml2dict(tiff.ome_metadata), axes)
             else:
                 found = _of_tags(tiff, axes)
-    except (tifffile.TiffFileError, IndexError, ValueError, KeyError, TypeError):
+    except FileError:
         return None  # damaged, which whoever reads the pixels will tell
     return found
 
@@ -323,7 +324,8 @@ def _of_zarr(path: Path) -> Calibration | None:
     import zarr
 
     try:
-        attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
+        with decoding(path):
+            attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
         multiscale = attributes.get("ome", attributes)["multiscales"][0]
         named = [a if isinstance(a, dict) else {"name": a} for a in multiscale["axes"]]
         steps = [
@@ -332,7 +334,7 @@ def _of_zarr(path: Path) -> Calibration | None:
         ]
         scales = [step["scale"] for step in steps if step.get("type") == "scale"]
         sizes = np.prod(np.array(scales, dtype=float), axis=0).tolist() if scales else []
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
+    except (FileError, KeyError, IndexError, TypeError, ValueError, OverflowError):
         return None
     if len(sizes) != len(named):
         return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ from napari_samhq.core.planes import Plane
 from napari_samhq.errors import FileError, ImageError
 from napari_samhq.inference.source import ImageSource
 from napari_samhq.io.atomic import explained
+from napari_samhq.io.decoding import CheckedArray, check_memory, decoding
+from napari_samhq.io.pictures import PICTURE_SUFFIXES, read_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,21 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["IMAGE_SUFFIXES", "open_array", "open_image", "plane_index", "read_image"]
 
 _TIFF = (".tif", ".tiff")
-_PILLOW = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-IMAGE_SUFFIXES = (*_TIFF, *_PILLOW, ".npy", ".zarr")
+IMAGE_SUFFIXES = (*_TIFF, *PICTURE_SUFFIXES, ".npy", ".zarr")
 """Extensions of the files that are read here."""
 
 _COLOR_CHANNELS = (3, 4)
-# Pictures whose numbers are not the colours themselves.
-_PLAIN_MODES = {"P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB", "LAB": "RGB"} | {
-    "LA": "RGBA",
-    "La": "RGBA",
-    "PA": "RGBA",
-    "RGBa": "RGBA",
-}
 
 
-def read_image(path: str | Path, *, plane: Sequence[int] | None = None) -> NDArray[Any]:
+def read_image(
+    path: str | Path, *, plane: Sequence[int] | None = None, as_labels: bool = False
+) -> NDArray[Any]:
     """Read one plane of an image file.
 
     Parameters
@@ -47,19 +45,29 @@ def read_image(path: str | Path, *, plane: Sequence[int] | None = None) -> NDArr
     plane : sequence of int, optional
         Which plane of a stack: one index for each axis before the rows. Negative ones count from
         the end. May be left out if all these axes have length 1.
+    as_labels : bool, optional
+        Whether the numbers are what counts: a palette is then not turned into its colours, and
+        white that is stored as 0 stays 0.
 
     Returns
     -------
     ndarray of shape (H, W), (H, W, 3) or (H, W, 4)
-        The pixels as they are in the file. Colour is the last axis, if its length is 3 or 4 and
-        the file does not say that it is something else.
+        The pixels with all the bits that are in the file. Colour is the last axis, wherever the
+        file has it; in files that do not say, if its length is 3 or 4. It is red, green and blue
+        (and alpha), also of palettes, of CMYK, YCbCr and CIELAB.
 
     Raises
     ------
     FileError
         If the file does not exist, cannot be read, or is of a kind that is not read here.
     ImageError
-        If the image is a stack and `plane` does not say which plane of it.
+        If the image is a stack and `plane` does not say which plane of it; or if its colours are
+        of a kind that is not read here.
+
+    Warns
+    -----
+    SamHQWarning
+        If there is more in the file than is read, or it says that it is stored turned.
 
     Examples
     --------
@@ -70,15 +78,12 @@ def read_image(path: str | Path, *, plane: Sequence[int] | None = None) -> NDArr
     """
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
-        (array, *_), has_color = _open(path)
-        index = plane_index(tuple(array.shape), has_color, plane, path)
-        try:
+        (array, *_), has_color = _open(path, as_labels=as_labels)
+        index = _plane_of(array, has_color, plane, path)
+        kept = array.shape[len(index) :]
+        check_memory(path, math.prod(kept) * np.dtype(array.dtype).itemsize)
+        with decoding(path):
             return np.asarray(array[index])
-        except (ValueError, RuntimeError) as error:  # how codecs say that they are missing, or fail
-            raise FileError(
-                f"Cannot read {path}: {error}. If it names a compression of TIFF files, `pip "
-                "install imagecodecs` adds it; otherwise the file is damaged, or of a rare kind."
-            ) from error
 
 
 def open_image(
@@ -119,17 +124,18 @@ def open_image(
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
         levels, has_color = _open(path)
-        index = plane_index(tuple(levels[0].shape), has_color, plane, path)
+        index = _plane_of(levels[0], has_color, plane, path)
         where = Plane((len(index), len(index) + 1), index)
         return ImageSource.of(levels, plane=where, contrast_limits=contrast_limits)
 
 
-def open_array(path: str | Path) -> Any:
+def open_array(path: str | Path, *, as_labels: bool = False) -> Any:
     """Open an image file with all its axes, without reading it where the format allows that.
 
     Parameters
     ----------
     path : str or Path
+    as_labels : bool, optional
         As :func:`read_image`.
 
     Returns
@@ -141,6 +147,8 @@ def open_array(path: str | Path) -> Any:
     ------
     FileError
         As :func:`read_image`.
+    ImageError
+        If labels are wanted, and the file says that it is a colour picture.
 
     Examples
     --------
@@ -150,10 +158,13 @@ def open_array(path: str | Path) -> Any:
     """
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
-        return _open(path)[0][0]
+        levels, has_color = _open(path, as_labels=as_labels)
+    if as_labels and has_color:
+        raise ImageError(f"{path} is a colour picture, no labels. Open it as an image.")
+    return levels[0]
 
 
-def _open(path: Path) -> tuple[list[Any], bool | None]:
+def _open(path: Path, *, as_labels: bool = False) -> tuple[list[Any], bool | None]:
     """Open all levels; None: the file leaves open whether its last axis is colour."""
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES and not path.is_dir():
@@ -166,13 +177,30 @@ def _open(path: Path) -> tuple[list[Any], bool | None]:
     if path.is_dir():
         return _open_zarr(path)
     if suffix in _TIFF:
-        return _open_tiff(path)
-    array, has_color = _read_npy(path) if suffix == ".npy" else _read_with_pillow(path)
+        from napari_samhq.io.tiff import open_tiff
+
+        return open_tiff(path, keep_numbers=as_labels)
+    if suffix == ".npy":
+        return [_open_npy(path)], None
+    array, has_color = read_picture(path, keep_numbers=as_labels)
     return [array], has_color
 
 
+def _plane_of(
+    array: Any, has_color: bool | None, plane: Sequence[int] | None, path: Path
+) -> tuple[int, ...]:
+    # Of a set of files of which some are missing, a plane that is there makes the better example.
+    shape = tuple(int(length) for length in array.shape)
+    return plane_index(shape, has_color, plane, path, example=getattr(array, "present", None))
+
+
 def plane_index(
-    shape: tuple[int, ...], has_color: bool | None, plane: Sequence[int] | None, path: Path
+    shape: tuple[int, ...],
+    has_color: bool | None,
+    plane: Sequence[int] | None,
+    path: Path,
+    *,
+    example: Sequence[int] | None = None,
 ) -> tuple[int, ...]:
     """Find the index that takes the wanted plane out of an array of this shape."""
     if len(shape) < 2:
@@ -184,10 +212,11 @@ def plane_index(
         plane = (0,) * len(leading)
     if plane is None or len(plane) != len(leading):
         given = "none" if plane is None else f"{tuple(plane)}"
+        first = example or (0,) * len(leading)
         raise ImageError(
             f"{path} has the shape {shape}; the {len(leading)} axes before rows and columns need "
             f"one index each to choose a plane, and given is {given}. For example, the first "
-            f"plane is --plane {','.join('0' * len(leading)) or '(left out)'}."
+            f"plane is --plane {','.join(map(str, first)) or '(left out)'}."
         )
     for index, length in zip(plane, leading, strict=True):
         if not -length <= index < length:
@@ -199,97 +228,66 @@ def plane_index(
     return tuple(index % length for index, length in zip(plane, leading, strict=True))
 
 
-@dataclass(frozen=True)
-class _Tiff:
-    """A level of the first series of a TIFF. The file is open only while it is read."""
-
-    path: Path
-    level: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def __getitem__(self, where: tuple[int | slice, ...]) -> NDArray[Any]:
-        import tifffile
-        import zarr
-
-        with tifffile.TiffFile(self.path) as tiff:
-            series = tiff.series[0].levels[self.level]
-            if series.dataoffset is not None:  # in one piece: let the system read what is needed
-                pixels = tifffile.memmap(self.path, series=0, level=self.level, mode="r")
-                return np.array(pixels[where])
-            with tiff.series[0].aszarr(level=self.level) as store:
-                array = zarr.open_array(store, mode="r", zarr_format=2)
-                return np.asarray(array[where])
-
-
-def _open_tiff(path: Path) -> tuple[list[_Tiff], bool | None]:
-    """Look at a TIFF; its axes say what is colour."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            series = tiff.series[0]
-            levels = [
-                _Tiff(path, number, level.shape, np.dtype(level.dtype))
-                for number, level in enumerate(series.levels)
-                if level.axes == series.axes
-            ]
-            return levels, series.axes.endswith("S")
-    except (tifffile.TiffFileError, IndexError) as error:
-        raise FileError(f"{path} is not a TIFF file, or a damaged one: {error}.") from error
-
-
-def _read_npy(path: Path) -> tuple[NDArray[Any], bool | None]:
-    """Read an array; pickled objects are refused, since unpickling runs code, and so is all else
+def _open_npy(path: Path) -> NDArray[Any]:
+    """Open an array; pickled objects are refused, since unpickling runs code, and so is all else
     that `numpy.load` takes, such as archives.
     """
-    try:
-        return np.lib.format.open_memmap(path, mode="r"), None
-    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # the header is Python
-        raise FileError(
-            f"{path} is not an array that numpy can read: {error}. Save it again with "
-            "numpy.save, with real numbers in it."
-        ) from error
-
-
-def _read_with_pillow(path: Path) -> tuple[NDArray[Any], bool | None]:
-    """Read a picture; palettes become colours."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            array = np.asarray(picture.convert(_PLAIN_MODES.get(picture.mode, picture.mode)))
-    except (UnidentifiedImageError, SyntaxError) as error:
-        raise FileError(f"{path} is not the picture that its name says, or damaged.") from error
-    except Image.DecompressionBombError as error:
-        raise FileError(f"{path} is too large for its format: {error}. Use a TIFF.") from error
-    return array, array.ndim == 3
+    with decoding(path, "array of numpy's"):
+        try:
+            return np.lib.format.open_memmap(path, mode="r")
+        except (ValueError, EOFError, SyntaxError, TokenError) as error:  # the header is Python
+            raise FileError(
+                f"{path} is not an array that numpy can read: {error}. Save it again with "
+                "numpy.save, with real numbers in it."
+            ) from error
 
 
 def _open_zarr(path: Path) -> tuple[list[Any], bool | None]:
     """Open a zarr array, or all levels of an OME-Zarr image, without reading it."""
+    with decoding(path, "zarr folder"):
+        try:
+            return _zarr_levels(path)
+        except (ValueError, KeyError) as error:
+            if "imagecodecs" not in str(error):
+                raise
+        # Codecs that zarr knows only once they were registered: of zarr 2, and of zarr 3, which
+        # imagecodecs has for newer Pythons.
+        for module in ("imagecodecs.numcodecs", "imagecodecs.zarr"):
+            if find_spec(module) is not None:
+                import_module(module).register_codecs(verbose=False)
+        return _zarr_levels(path)
+
+
+def _zarr_levels(path: Path) -> tuple[list[Any], bool | None]:
     import zarr
 
     try:
         node = zarr.open(path, mode="r")
-    except (ValueError, KeyError, OSError) as error:
+    except FileNotFoundError as error:
         raise FileError(
             f"{path} is a folder, but neither a zarr array nor an OME-Zarr image: {error}."
         ) from error
     if isinstance(node, zarr.Array):
-        return [node], None
+        return [CheckedArray(node, path)], None
     attributes = dict(node.attrs)
     ome: Any = attributes.get("ome", attributes)  # version 0.5 has a level more than 0.4
     try:
         multiscale = ome["multiscales"][0]
-        levels = [node[dataset["path"]] for dataset in multiscale["datasets"]]
-        if not levels:
-            raise KeyError("datasets")
+        paths = [dataset["path"] for dataset in multiscale["datasets"]]
         # Axes are objects with a name since version 0.4, plain names before.
         names = [a["name"] if isinstance(a, dict) else a for a in multiscale.get("axes", "tczyx")]
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        last = names[-1]
+        if not paths:
+            raise KeyError("datasets")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise FileError(
             f"{path} is a zarr group without an image in it (no OME-Zarr 'multiscales'). "
             f"Give the path of one array: {', '.join(sorted(node.keys())) or 'it has none'}."
         ) from error
-    return levels, names[-1] == "c"
+    levels = [node[level] for level in paths]
+    if not all(isinstance(level, zarr.Array) for level in levels):
+        raise FileError(
+            f"{path} is damaged: its 'multiscales' name {', '.join(map(str, paths))}, and not all "
+            "of these are arrays. Write it again."
+        )
+    return [CheckedArray(level, path) for level in levels], last == "c"

@@ -180,15 +180,13 @@ def read_labels(path: str | Path) -> LabelImage:
         return LabelImage(read_cellpose(path))
     if not path.is_dir():  # within an OME-Zarr image, labels are folders of any name
         check_label_suffix(path)
-    labels = open_array(path)
+    labels = open_array(path, as_labels=True)
     dtype = np.dtype(labels.dtype)
     if dtype.kind not in "iu" or len(labels.shape) < 2:
         raise ImageError(
             f"{path} has values of type {dtype} and the shape {tuple(labels.shape)}; labels are "
             "integers in two axes or more. Open it as an image."
         )
-    if path.suffix.lower() == ".png" and len(labels.shape) > 2:
-        raise ImageError(f"{path} is a colour picture, no labels. Open it as an image.")
     properties: Mapping[int, Mapping[str, Any]] = {}
     if path.is_dir():
         from napari_samhq.io.ome_zarr import read_properties
@@ -226,8 +224,8 @@ def plane_of_labels(path: str | Path, plane: Sequence[int] | None = None) -> NDA
         found = read_cellpose(path)
         index = plane_index(found.shape, False, plane if found.ndim > 2 else None, path)
         return np.asarray(found[index])
-    has_planes = len(open_array(path).shape) > 2
-    labels = read_image(path, plane=plane if has_planes else None)
+    has_planes = len(open_array(path, as_labels=True).shape) > 2
+    labels = read_image(path, plane=plane if has_planes else None, as_labels=True)
     if labels.ndim != 2:
         raise ImageError(
             f"{path} has the shape {labels.shape} and the type {labels.dtype}, and so is a picture "

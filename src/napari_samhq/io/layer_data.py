@@ -142,7 +142,7 @@ def _holds_rois(path: Path) -> bool:
 def _of_label_image(path: Path) -> LayerData:
     found = read_labels(path)
     # Zarr arrays stay where they are; napari knows no other array that is read piece by piece.
-    labels = found.labels if path.is_dir() else np.asarray(found.labels[...])
+    labels = found.labels.array if path.is_dir() else np.asarray(found.labels[...])
     options: dict[str, Any] = {"name": image_stem(path.name)}
     if found.calibration is not None:
         options |= _placed(found.calibration)

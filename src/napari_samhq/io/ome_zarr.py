@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.errors import ImageError
+from napari_samhq.errors import FileError, ImageError
 from napari_samhq.io.calibration import long_unit
+from napari_samhq.io.decoding import decoding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,9 +105,10 @@ def _image_label(path: Path) -> dict[str, Any]:
     import zarr
 
     try:
-        attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
-        found = attributes.get("ome", attributes).get("image-label")
-    except (ValueError, KeyError, OSError, AttributeError):
+        with decoding(path):
+            attributes: Any = dict(zarr.open_group(path, mode="r").attrs)
+            found = attributes.get("ome", attributes).get("image-label")
+    except FileError:
         return {}
     return found if isinstance(found, dict) else {}
 

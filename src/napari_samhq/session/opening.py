@@ -161,7 +161,7 @@ def _open_image(source: Path, saved: SavedSession, viewer: ViewerModel) -> Image
     if known.scale:
         options = {"scale": known.scale, "units": known.units, "axis_labels": known.axis_labels}
     # Zarr arrays stay where they are; napari knows no other array that is read piece by piece.
-    data = array if source.is_dir() else np.asarray(array[()])
+    data = array.array if source.is_dir() else np.asarray(array[()])
     layer = Image(data, name=known.name, rgb=known.rgb, **options)
     viewer.layers.insert(0, layer)  # beneath labels that are there already
     return layer

@@ -1,0 +1,185 @@
+"""Errors of decoders: whatever a library says about a damaged file becomes one clear sentence."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samhq.errors import FileError, SamHQError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["CheckedArray", "check_memory", "check_packed_size", "decoding"]
+
+_SMALL_BYTES = 2**26  # less is nobody's trouble, however it is packed
+_LONGEST_REASON = 200
+
+
+@contextmanager
+def decoding(path: Path, what: str = "file") -> Iterator[None]:
+    """Turn every error of the block into a `FileError` that names the file.
+
+    Parsers of files that strangers wrote fail in any way there is when a byte is wrong: by errors
+    of their own, by `struct.error`, `KeyError`, `MemoryError` and so on. Keep the block to calls
+    of such a library.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is read.
+    what : str, optional
+        What it should be, for the message.
+
+    Raises
+    ------
+    FileError
+        In place of any exception but `SamHQError`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with decoding(Path("cells.tif"), "TIFF file"):
+    ...     int("12 strips")
+    Traceback (most recent call last):
+    ...
+    napari_samhq.errors.FileError: Cannot read cells.tif: it is a damaged TIFF file, or of ...
+    """
+    try:
+        yield
+    except SamHQError:
+        raise
+    except OSError as error:
+        if error.errno is None:  # not the system's, but a decoder's
+            raise _undecodable(path, what, error) from error
+        reason = error.strerror or str(error)
+        raise FileError(
+            f"Cannot read {path}: {reason.rstrip('.')}. Check the path and the permission to read "
+            "it."
+        ) from error
+    except ImportError as error:  # how imagecodecs says that it was built without a codec
+        raise FileError(
+            f"Cannot read {path}: {_reason(error)}. A codec that its compression needs is not "
+            "there; `pip install --upgrade imagecodecs` brings all that there are."
+        ) from error
+    except MemoryError as error:
+        raise FileError(
+            f"Cannot read {path}: there is not enough memory for the size that it states. If it is "
+            "not damaged, save it tiled, as TIFF or OME-Zarr."
+        ) from error
+    except Exception as error:
+        raise _undecodable(path, what, error) from error
+
+
+class CheckedArray:
+    """A zarr array whose damaged pieces are told as a `FileError`.
+
+    Parameters
+    ----------
+    array : zarr.Array
+    path : Path
+        Of the folder, for messages.
+
+    Attributes
+    ----------
+    array : zarr.Array
+        Itself, for those who know nothing but zarr.
+    """
+
+    def __init__(self, array: Any, path: Path) -> None:
+        self.array, self._path = array, path
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
+        self.chunks: tuple[int, ...] = tuple(array.chunks)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, where: Any) -> NDArray[Any]:
+        """Read what is cut, as zarr does."""
+        with decoding(self._path, "zarr array"):
+            return np.asarray(self.array[where])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all of it."""
+        return np.asarray(self[...], dtype=dtype)
+
+
+def check_memory(path: Path, nbytes: int) -> None:
+    """Refuse to read more than fits into the memory of this machine.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is read.
+    nbytes : int
+        Bytes that the pixels take.
+
+    Raises
+    ------
+    FileError
+        If there is less memory than that.
+    """
+    there_is = _memory()
+    if there_is is not None and nbytes > max(there_is, _SMALL_BYTES):
+        raise FileError(
+            f"Cannot read {path}: the pixels asked for take {nbytes / 2**30:,.0f} GiB, and this "
+            f"machine has {there_is / 2**30:,.0f} GiB of memory. If the size is right, save the "
+            "image tiled, as TIFF or OME-Zarr, and work on a part of it."
+        )
+
+
+def check_packed_size(path: Path, nbytes: int, packed: int, ratio: int) -> None:
+    """Refuse a size that the bytes in a file cannot unpack to.
+
+    Parameters
+    ----------
+    path : Path
+        The file that is read.
+    nbytes : int
+        Bytes that the pixels take, as the file states.
+    packed : int
+        Bytes that hold them.
+    ratio : int
+        How many bytes one of them can unpack to at most.
+
+    Raises
+    ------
+    FileError
+        If that is impossible.
+    """
+    if nbytes > max(packed * ratio, _SMALL_BYTES):
+        raise FileError(
+            f"Cannot read {path}: it states {nbytes / 2**20:,.0f} MiB of pixels, which its "
+            f"{packed:,} bytes cannot hold. It is damaged; copy or save it again."
+        )
+
+
+def _memory() -> int | None:
+    """Bytes of memory of this machine, where the system tells."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no such call
+        return None
+
+
+def _undecodable(path: Path, what: str, error: BaseException) -> FileError:
+    return FileError(
+        f"Cannot read {path}: it is a damaged {what}, or of a kind that is not read here "
+        f"({_reason(error)}). Copy it or save it again, as TIFF without compression if need be."
+    )
+
+
+def _reason(error: BaseException) -> str:
+    words = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, KeyError | IndexError | AttributeError):
+        words = f"{type(error).__name__}: {words}"
+    return words[:_LONGEST_REASON].rstrip(".")
