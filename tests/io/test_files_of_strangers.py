@@ -125,8 +125,9 @@ def test_damaged_documents_are_read_or_refused(tmp_path: Path, valid, kind: str,
     is_readable(path)
 
 
-# Not TIFF: tifffile follows a damaged chain of pages for minutes before it gives up.
+# Images, TIFF among them, have tests of their own: test_decoding.py.
 # With a line break for a blank numpy takes a file for one of Python 2, reads it, and says so.
+@pytest.mark.filterwarnings("ignore::napari_samhq.SamHQWarning")  # overlapping polygons, and such
 @pytest.mark.filterwarnings("ignore:Reading `.npy` or `.npz` file required additional header")
 @pytest.mark.filterwarnings("ignore::napari_samhq.SamHQWarning")  # entries left out, overlaps
 @pytest.mark.parametrize("kind", [".zip", ".png", ".npy", ".geojson", ".json", ".csv"])

@@ -14,6 +14,7 @@ from skimage import data
 from napari_samhq.errors import FileError, ImageError, SamHQWarning
 from napari_samhq.io.images import open_image, read_image
 from napari_samhq.io.labels import read_labels
+from napari_samhq.io.planes import leading_axes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -385,3 +386,16 @@ def test_a_stack_that_was_cut_off_is_not_taken_for_a_shorter_one(tmp_path: Path)
     (tmp_path / "a.tif").write_bytes(content[:-100])
     with pytest.raises(FileError, match="damaged TIFF"):
         read_image(tmp_path / "a.tif", plane=(3,))
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-63-axes")])
+def test_axes_are_named_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
+    stack = np.stack([first(COLOUR)] * 2)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif",
+        stack,
+        photometric="rgb",
+        planarconfig="separate",
+        metadata={"axes": "ZSYX"},
+    )
+    assert leading_axes(tmp_path / "a.ome.tif") == {"z": 2}

@@ -64,23 +64,15 @@ def leading_axes(path: str | Path) -> dict[str, int]:
     from napari_samhq.io.images import open_array
 
     path = Path(path)
-    shape = tuple(open_array(path).shape)
-    names = _zarr_axes(path) if path.is_dir() else _tiff_axes(path)
+    array = open_array(path)
+    shape = tuple(array.shape)
+    names = _zarr_axes(path) if path.is_dir() else getattr(array, "axes", ())
     if len(names) != len(shape):
         names = tuple("" for _ in shape)
     colours = bool(names and names[-1] in ("s", "c")) or (not any(names) and shape[-1] in (3, 4))
     count = max(0, len(shape) - (3 if colours and len(shape) > 2 else 2))
     known = [name if name in _NAMES else f"axis-{i}" for i, name in enumerate(names[:count])]
     return dict(zip(known, shape[:count], strict=True)) if len(set(known)) == count else {}
-
-
-def _tiff_axes(path: Path) -> tuple[str, ...]:
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        return ()
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        return tuple(tiff.series[0].axes.lower())
 
 
 def _zarr_axes(path: Path) -> tuple[str, ...]:

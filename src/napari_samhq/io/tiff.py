@@ -39,6 +39,8 @@ class TiffLevel:
     shape : tuple of ints
         With colours as the last axis, wherever the file has them.
     dtype : dtype
+    axes : tuple of str
+        Names of the axes as the file has them, in small letters: "z", "y", "x"; "s" for colours.
     colours : Colours
     sample_axis : int or None
         Which axis in the file holds the samples that become colours.
@@ -52,6 +54,7 @@ class TiffLevel:
     level: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    axes: tuple[str, ...]
     colours: Colours
     sample_axis: int | None = None
     missing: frozenset[int] = frozenset()
@@ -195,6 +198,7 @@ def open_tiff(path: Path, *, keep_numbers: bool = False) -> tuple[list[TiffLevel
 
 def _level_of(path: Path, series: Any, colours: Colours) -> TiffLevel:
     sample_axis = series.axes.find("S") if colours.has_colour else -1
+    axes = series.axes.replace("S", "") if sample_axis >= 0 else series.axes
     page_axes = len(series.keyframe.shape)
     planes = tuple(series.shape[: len(series.shape) - page_axes])
     # Of a set of several files, or one that was never finished, pages may be missing.
@@ -205,6 +209,7 @@ def _level_of(path: Path, series: Any, colours: Colours) -> TiffLevel:
         0,
         tuple(series.shape),
         colours.result_dtype,
+        (*axes.lower(), "s") if colours.count else tuple(axes.lower()),
         colours,
         sample_axis if sample_axis >= 0 else None,
         frozenset(missing),
