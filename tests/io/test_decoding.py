@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tracemalloc
 import warnings
 from typing import TYPE_CHECKING
@@ -202,6 +204,27 @@ def test_of_an_image_that_was_cut_off_no_pixel_is_made_up(
             return
     for pixels in read:
         assert any(np.array_equal(pixels, one) for one in whole)
+
+
+@pytest.mark.parametrize("name", ["tiled.tif", "three.zarr", "sharded.zarr"])
+@pytest.mark.parametrize((), [pytest.param(id="FM-60-one-line")])
+def test_of_many_damaged_pieces_one_error_is_left(tmp_path: Path, valid: Path, name: str) -> None:
+    path = _copied(valid, name, tmp_path)
+    for one in _files(path):
+        if one.suffix != ".json":
+            content = one.read_bytes()
+            one.write_bytes(content[: len(content) // 2])
+    code = (
+        "import sys\n"
+        "from napari_samhq.errors import FileError\n"
+        "from napari_samhq.io.images import open_image\n"
+        "try: open_image(sys.argv[1]).read((slice(None), slice(None)))\n"
+        "except FileError: sys.exit(7)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (7, "")
 
 
 # ------------------------------------------------------------------------------------------ codecs

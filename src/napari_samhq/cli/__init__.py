@@ -4,6 +4,7 @@ Nothing here loads torch before a command that needs it has checked its argument
 """
 
 import io
+import logging
 import sys
 from typing import Annotated
 
@@ -58,4 +59,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    # What it has to say of damaged files comes as one error or warning of ours.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     app()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CheckedArray", "check_memory", "check_packed_size", "decoding"]
+__all__ = ["CheckedArray", "check_memory", "check_packed_size", "decoding", "settled"]
 
 _SMALL_BYTES = 2**26  # less is nobody's trouble, however it is packed
 _LONGEST_REASON = 200
@@ -77,6 +78,27 @@ def decoding(path: Path, what: str = "file") -> Iterator[None]:
         raise _undecodable(path, what, error) from error
 
 
+@contextmanager
+def settled() -> Iterator[None]:
+    """Let all reading of zarr come to its end before an error of the block goes on.
+
+    Zarr reads pieces side by side and gives up at the first that fails. The others would fail
+    later, with a traceback for each on the terminal.
+    """
+    try:
+        yield
+    except Exception:
+        from zarr.core.sync import sync  # there is no public way to the loop in which zarr reads
+
+        sync(_others_done())
+        raise
+
+
+async def _others_done() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 class CheckedArray:
     """A zarr array whose damaged pieces are told as a `FileError`.
 
@@ -105,7 +127,7 @@ class CheckedArray:
 
     def __getitem__(self, where: Any) -> NDArray[Any]:
         """Read what is cut, as zarr does."""
-        with decoding(self._path, "zarr array"):
+        with decoding(self._path, "zarr array"), settled():
             return np.asarray(self.array[where])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.errors import FileError, SamHQWarning
-from napari_samhq.io.decoding import check_memory, check_packed_size, decoding
+from napari_samhq.io.decoding import check_memory, check_packed_size, decoding, settled
 from napari_samhq.io.tiff_colours import Colours
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class TiffLevel:
                 pixels = tifffile.memmap(self.path, series=0, level=self.level, mode="r")
                 return np.array(pixels[where])
             _check_segments(self.path, series, wanted, tiff.filehandle.size)
-            with tiff.series[0].aszarr(level=self.level) as store:
+            with tiff.series[0].aszarr(level=self.level) as store, settled():
                 return np.asarray(zarr.open_array(store, mode="r")[where])
 
     def _completed(self, where: Any) -> tuple[int | slice, ...]:
