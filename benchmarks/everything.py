@@ -24,7 +24,6 @@ from skimage.io import imread
 
 import napari_samhq as samhq
 from napari_samhq.batch.candidates import find_candidates
-from napari_samhq.batch.everything import checked_settings
 from napari_samhq.core.metrics import match
 from napari_samhq.inference.settings import AutomaticSettings
 
@@ -104,7 +103,7 @@ def measure_quality(options: argparse.Namespace) -> None:
     _, validation = split_by_group(read_manifest(options.data))
     records = [r for r in validation if r.source == options.source][: options.images]
     predictor = samhq.Predictor(samhq.load_model(options.model))
-    settings = checked_settings(settings_of(options), "", {})
+    settings = settings_of(options)
     found = []
     for record in records:
         image, truth = read_pair(record)

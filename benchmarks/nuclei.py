@@ -33,7 +33,6 @@ from skimage.segmentation import watershed
 
 import napari_samhq as samhq
 from napari_samhq.batch.candidates import Candidates, find_candidates
-from napari_samhq.batch.everything import checked_settings
 from napari_samhq.core.metrics import match
 from napari_samhq.inference.settings import AutomaticSettings
 from napari_samhq.training.data import Record, read_manifest, split_by_group
@@ -133,8 +132,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     predictor = samhq.Predictor(samhq.load_model(options.model))
-    wanted = AutomaticSettings.preset("nuclei", spacing_px=options.spacing)
-    settings = checked_settings(wanted, "", {})
+    settings = AutomaticSettings.preset("nuclei", spacing_px=options.spacing)
     parts = [
         [
             r

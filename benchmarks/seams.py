@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 import napari_samhq as samhq
-from napari_samhq.batch.everything import finished, in_memory_site, local_workers
+from napari_samhq.batch.everything import finished, local_workers
+from napari_samhq.batch.opening import in_memory_site
 from napari_samhq.batch.run import iter_publish, iter_segment
 from napari_samhq.core.metrics import match
 from napari_samhq.core.tiling import TileGrid
-from napari_samhq.inference.settings import AutomaticSettings
+from napari_samhq.inference.settings import AutomaticSettings, Search
 from napari_samhq.training.data import read_manifest, split_by_group
 from napari_samhq.training.evaluate import read_pair
 
@@ -57,7 +58,7 @@ def mosaic(pairs: list[tuple[np.ndarray, np.ndarray]], side: int, seed: int) -> 
 
 def tiled(image: np.ndarray, predictor: object, settings: AutomaticSettings, shift: int) -> tuple:
     """Segment with tiles that begin elsewhere: labels, and the grid of the tiles."""
-    site = in_memory_site(image, predictor, settings, contrast_limits=(0, 255))
+    site = in_memory_site(image, predictor, Search(settings=settings), contrast_limits=(0, 255))
     site.plan = replace(site.plan, origin_rc=(-shift, -shift))
     site.labels = np.zeros(image.shape, dtype=np.int32)
     keys = finished(iter_segment(site, local_workers(1), keep_going=False))

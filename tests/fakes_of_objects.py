@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
 from fakes import FakePredictor
 from napari_samhq.inference.embedding import ImageEmbedding
+from napari_samhq.inference.object_maps import ObjectMaps
 from napari_samhq.inference.prediction import Prediction
 
 
@@ -54,3 +56,50 @@ def blobs(shape: tuple[int, int], seed: int, size: float = 3.0) -> np.ndarray:
 
 def digest(labels: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(labels)).hexdigest()
+
+
+class MapsPredictor(ObjectPredictor):
+    """Reads the maps of a perfect dense head off pictures that :func:`pictured` drew."""
+
+    finds_objects = True
+
+    def embed(self, image, *, contrast_limits=None) -> ImageEmbedding:
+        seen = super().embed(image, contrast_limits=contrast_limits)
+        return replace(seen, hq_features=np.asarray(image, dtype=np.float32)[..., 1:] / 255)
+
+    def dense_maps(self, embedding) -> ObjectMaps:
+        self._called("dense_maps", embedding)
+        foreground = np.where(embedding.image_embedding > 0, 10, -10).astype(np.float32)
+        border, middle = np.moveaxis(embedding.hq_features, 2, 0)
+        direction = np.zeros((2, *border.shape), np.float32)
+        return ObjectMaps(foreground, border, middle, direction, embedding.input_size)
+
+
+def pictured(grey: np.ndarray) -> np.ndarray:
+    """Draw objects, each of a grey, and beside it what a dense head is trained to say of them.
+
+    The image (H, W, 3) has the grey, the distance to the object's border, and the nearness to its
+    middle. So a window shows of an object that it cuts what it is as a whole.
+    """
+    border, middle = np.zeros(grey.shape), np.zeros(grey.shape)
+    labels = pieces_of(grey)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        mine = np.pad(labels[box] == number, 1)
+        depth = ndimage.distance_transform_edt(mine)
+        row, col = np.unravel_index(int(depth.argmax()), depth.shape)
+        rows, cols = np.indices(depth.shape)
+        away = np.hypot(rows - row, cols - col)
+        here = mine[1:-1, 1:-1]
+        border[box][here] = (depth / depth.max())[mine]
+        middle[box][here] = (1 - away / max(1, away[mine].max()))[mine]
+    maps = np.stack([grey, 255 * border, 255 * middle], axis=-1)
+    return np.rint(maps).astype(np.uint8)
+
+
+def pieces_of(grey: np.ndarray) -> np.ndarray:
+    """Number the connected pixels of the same grey; black is background."""
+    labels = np.zeros(grey.shape, np.int32)
+    for value in np.unique(grey[grey > 0]):
+        pieces, _ = ndimage.label(grey == value)
+        labels[pieces > 0] = pieces[pieces > 0] + labels.max()
+    return labels

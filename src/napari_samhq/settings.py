@@ -51,6 +51,8 @@ class Setting:
         The values that it can have; empty for any.
     is_folder : bool
         Whether the text is the path of a folder, or empty.
+    zero : str
+        What 0 means, in a word; empty where it is a number as any other.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Setting:
     high: float | None = None
     choices: tuple[str, ...] = ()
     is_folder: bool = False
+    zero: str = ""
 
     def check(self, value: Any) -> Any:
         """Return a value as the right type, or refuse it.
@@ -108,9 +111,11 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     is_folder: bool = False,
+    zero: str = "",
 ) -> Any:
     """Describe a field of a class of settings; choices are read from its type."""
-    said = {"title": title, "help": help, "low": low, "high": high, "is_folder": is_folder}
+    said = {"title": title, "help": help, "low": low, "high": high}
+    said |= {"is_folder": is_folder, "zero": zero}
     return field(default=default, metadata=said)
 
 

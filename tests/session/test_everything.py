@@ -11,7 +11,7 @@ from scipy import ndimage
 from fakes import FakePredictor
 from fakes_of_objects import ObjectPredictor, blobs
 from napari_samhq.errors import Cancelled, ImageError, LayerError, SettingsError
-from napari_samhq.inference.settings import AutomaticSettings
+from napari_samhq.inference.settings import Search
 from napari_samhq.io.session_files import read_session
 from napari_samhq.session import State
 from napari_samhq.session.everything import Everything
@@ -185,7 +185,7 @@ def test_behind_the_window(image, annotate, held, session):
     behind.image.contrast_limits = (0, 255)
     held.work()
     everything = Everything(behind.desk)
-    assert everything.run(AutomaticSettings.preset(**SETTINGS), wait=False) == []
+    assert everything.run(Search(changes=SETTINGS), wait=False) == []
     assert behind.status.state is State.EVERYTHING or behind.status.busy
     assert not behind.labels.data.any()
     held.work()
@@ -198,7 +198,7 @@ def test_behind_the_window(image, annotate, held, session):
 def test_what_is_outdated_is_not_written(image, annotate, held, change):
     behind = annotate(new_viewer(image), runner=held)
     held.work()
-    Everything(behind.desk).run(AutomaticSettings.preset(**SETTINGS), wait=False)
+    Everything(behind.desk).run(Search(changes=SETTINGS), wait=False)
     if change == "model":
         behind.model = "vit_b"
     elif change == "image":
@@ -212,7 +212,7 @@ def test_what_is_outdated_is_not_written(image, annotate, held, change):
 def test_a_model_that_is_not_here_is_not_fetched_behind_the_window(image, annotate, held):
     behind = annotate(new_viewer(image), runner=held, model="vit_b", may_fetch=False)
     with pytest.raises(Exception, match="Fetch it below"):
-        Everything(behind.desk).run(AutomaticSettings(), wait=False)
+        Everything(behind.desk).run(Search(), wait=False)
 
 
 def test_the_plane_that_was_on_the_screen_gets_the_objects(image, annotate, held):
@@ -221,7 +221,7 @@ def test_the_plane_that_was_on_the_screen_gets_the_objects(image, annotate, held
     behind = annotate(viewer, runner=held)
     viewer.dims.set_point(0, 1)
     held.work()
-    Everything(behind.desk).run(AutomaticSettings.preset(**SETTINGS), wait=False)
+    Everything(behind.desk).run(Search(changes=SETTINGS), wait=False)
     viewer.dims.set_point(0, 0)
     held.work()
     assert behind.labels.data[1].any()
@@ -314,7 +314,7 @@ def test_another_choice_asks_nothing_anew(session, predictor):
 
 def test_pressed_again_it_changes_what_it_found_unless_something_was_done_since(session, predictor):
     def press(**changes) -> list[int]:
-        wanted = AutomaticSettings.preset(**{**SETTINGS, "min_score": 0.3, **changes})
+        wanted = Search(changes={**SETTINGS, "min_score": 0.3, **changes})
         return Everything(session.desk).run(wanted, wait=True, instead=True)
 
     first = press()

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.batch.everything import checked_settings, finished, in_memory_site, local_workers
+from napari_samhq.batch.everything import finished, local_workers
+from napari_samhq.batch.opening import in_memory_site
 from napari_samhq.batch.results import MemoryResults
 from napari_samhq.batch.run import iter_publish, iter_segment
 from napari_samhq.batch.site import Site
 from napari_samhq.core.stitching import TileAnswer
 from napari_samhq.errors import SettingsError
+from napari_samhq.inference.settings import Search, changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,15 +23,9 @@ if TYPE_CHECKING:
 
     from napari_samhq.batch.plan import Plan, TileKey
     from napari_samhq.batch.run import Step
-    from napari_samhq.core.stitching import Candidate
-    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.settings import FindSettings, Method
 
-__all__ = ["Candidates", "find_candidates", "loosened", "narrowed"]
-
-# So low that what they leave out is never wanted.
-_LOOSE = {"min_score": 0.15, "min_stability": 0.2, "smallest_px": 10}
-_FILTERS = frozenset({*_LOOSE, "largest_px", "overlap"})
-_ANY_OVERLAP = 0.3  # asking does not depend on it: one value gives one plan
+__all__ = ["Candidates", "find_candidates", "narrowed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +36,11 @@ class Candidates:
 
     Attributes
     ----------
-    settings : AutomaticSettings
+    settings : AutomaticSettings or DenseSettings
         What is chosen by when nothing else is said.
     """
 
-    settings: AutomaticSettings
+    settings: FindSettings
     _plan: Plan
     _results: MemoryResults
     _keys: list[TileKey]
@@ -59,9 +55,9 @@ class Candidates:
         Parameters
         ----------
         **changes
-            `min_score`, `min_stability`, `smallest_px`, `largest_px` (no larger than before: what
-            was larger has not been kept) and `overlap`, as in
-            :class:`~napari_samhq.inference.settings.AutomaticSettings`.
+            `min_score`, `smallest_px`, `largest_px` (no larger than before: what was larger has not
+            been kept), and of points also `min_stability` and `overlap`, as in the class of
+            `settings`.
 
         Returns
         -------
@@ -73,13 +69,13 @@ class Candidates:
         SettingsError
             If a setting is none of these, or has a value that it cannot have.
         """
-        others = sorted(changes.keys() - _FILTERS)
+        others = sorted(changes.keys() - self.settings.FILTERS)
         if others:
             raise SettingsError(
                 f"With another {others[0]} the model has to be asked again. Here can be changed: "
-                f"{', '.join(sorted(_FILTERS))}."
+                f"{', '.join(sorted(self.settings.FILTERS))}."
             )
-        settings = checked_settings(self.settings, "", changes)
+        settings = changed(self.settings, changes)
         most = self.settings.largest_px
         if most and not 0 < settings.largest_px <= most:
             raise SettingsError(
@@ -105,8 +101,10 @@ def find_candidates(
     image: Any,
     model: Any = "micro",
     *,
+    method: Method = "auto",
+    find: Any = None,
     preset: str = "cells",
-    settings: AutomaticSettings | None = None,
+    settings: FindSettings | None = None,
     workers: int = 1,
     progress: Callable[[Step], None] | None = None,
     **options: Any,
@@ -115,7 +113,7 @@ def find_candidates(
 
     Parameters
     ----------
-    image, model, preset, settings, workers, progress
+    image, model, method, find, preset, settings, workers, progress
         As in :func:`~napari_samhq.batch.everything.segment_everything`.
     **options
         `region`, `mask`, `within` and `contrast_limits` of the same, and settings.
@@ -137,47 +135,35 @@ def find_candidates(
     """
     names = ("region", "mask", "within", "contrast_limits")
     about_image = {name: options.pop(name) for name in names if name in options}
-    wanted = checked_settings(settings, preset, options)
-    site = in_memory_site(image, model, loosened(wanted), **about_image)
+    search = Search(method, preset, settings, options)
+    site = in_memory_site(image, model, search, find=find, loose=True, **about_image)
     steps = iter_segment(site, local_workers(workers), keep_going=False)
     keys = finished(steps, progress)
     assert isinstance(site.results, MemoryResults)
-    return Candidates(wanted, site.plan, site.results, keys, site.within)
+    return Candidates(site.wanted, site.plan, site.results, keys, site.within)
 
 
-def loosened(settings: AutomaticSettings) -> AutomaticSettings:
-    """Give the settings by which to ask, so that others can be chosen by later."""
-    loose = {name: min(getattr(settings, name), value) for name, value in _LOOSE.items()}
-    return replace(settings, overlap=_ANY_OVERLAP, **loose)
-
-
-def narrowed(site: Site, keys: list[TileKey], settings: AutomaticSettings) -> Site:
+def narrowed(site: Site, keys: list[TileKey], settings: FindSettings) -> Site:
     """Leave out of what was found what does not fit settings; asks nothing.
 
     Parameters
     ----------
     site : Site
-        Whose tiles were asked by :func:`loosened` settings.
+        Whose tiles were asked by loosened settings.
     keys : list of TileKey
         Those tiles.
-    settings : AutomaticSettings
+    settings : AutomaticSettings or DenseSettings
         To choose by.
     """
     kept = MemoryResults()
     for key in keys:
-        good = (c for c in site.results.get(key).candidates if _is_good(c, settings))
+        found = site.results.get(key).candidates
+        good = (c for c in found if settings.accepts(c.score, c.stability, c.area_px))
         kept.put(key, TileAnswer(tuple(good)))
-    plan = replace(site.plan, settings=settings)
+    # The tiles stay those that were asked.
+    filters = {name: getattr(settings, name) for name in settings.FILTERS}
+    plan = replace(site.plan, settings=changed(site.plan.settings, filters))
     return Site(plan, kept, None, _nothing_to_ask, _nothing_to_ask, within=site.within)
-
-
-def _is_good(candidate: Candidate, settings: AutomaticSettings) -> bool:
-    return (
-        candidate.score >= settings.min_score
-        and candidate.stability >= settings.min_stability
-        and candidate.area_px >= settings.smallest_px
-        and not 0 < settings.largest_px < candidate.area_px
-    )
 
 
 def _nothing_to_ask() -> Any:

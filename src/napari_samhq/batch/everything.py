@@ -9,24 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.batch.identity import image_identity, mask_identity
+from napari_samhq.batch.opening import in_memory_site
 from napari_samhq.core.bars import reporting
-from napari_samhq.core.outline_masks import BothMasks
-from napari_samhq.errors import FileError, ImageError, ModelError
+from napari_samhq.errors import FileError, ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_samhq.batch.plan import Plan
     from napari_samhq.batch.run import Step
     from napari_samhq.batch.site import Site
     from napari_samhq.batch.workers import Workers
     from napari_samhq.checkpoints import LoadedModel
     from napari_samhq.core.tiling import Region
     from napari_samhq.inference.automatic import SupportsLogits
-    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.settings import FindSettings, Method
     from napari_samhq.inference.source import ImageSource
 
 __all__ = ["segment_everything"]
@@ -38,8 +36,11 @@ def segment_everything(
     image: Any,
     model: str | Path | LoadedModel | SupportsLogits | Callable[[], SupportsLogits] = "micro",
     *,
+    method: Method = "auto",
+    find: str | Path | LoadedModel | SupportsLogits | Callable[[], SupportsLogits] | None = None,
+    diameter: float | str | None = None,
     preset: str = "cells",
-    settings: AutomaticSettings | None = None,
+    settings: FindSettings | None = None,
     region: Region | None = None,
     mask: Any = None,
     within: Any = None,
@@ -58,9 +59,10 @@ def segment_everything(
 ) -> Any:
     """Segment everything in an image of any size.
 
-    A grid of points is asked tile by tile, each for three masks; of those that are good enough and
-    cover the same thing the best one stays. No object is cut at the border of a tile: what a tile
-    does not see whole is asked for again from a window twice as large, and so on.
+    The model's dense head says of each place how deep it lies in an object; or, with models that
+    have none, a grid of points is asked. Either way it goes tile by tile, and no object is cut at
+    the border of a tile: what a tile does not see whole is looked at again in a window twice as
+    large, and so on. Of masks that cover the same thing the best one stays.
 
     Parameters
     ----------
@@ -70,14 +72,24 @@ def segment_everything(
     model : str, Path, LoadedModel, predictor or callable, optional
         Name or path for :func:`napari_samhq.load_model`, a loaded model, a predictor, or a
         function without parameters that makes one.
+    method : {"auto", "dense", "points"}, optional
+        What objects are found by. "auto" takes the dense head where the model has one, unless a
+        setting is given that only points have.
+    find : as `model`, optional
+        This model finds the objects; `model` is then asked for each of them by its box, and so
+        outlines them. Left out, `model` does both.
+    diameter : float or str, optional
+        About how wide objects are, in pixels, or as "12 um" where `pixel_size` tells the size of a
+        pixel. Automatic when left out. For the dense head.
     preset : {"cells", "nuclei", "thin"}, optional
         What to look for.
-    settings : AutomaticSettings, optional
-        All settings, instead of a preset.
+    settings : DenseSettings or AutomaticSettings, optional
+        All settings, instead of a preset; their class tells the method.
     region : pair of slices, optional
         Rows and columns to segment; pixels around it are looked at, too.
     mask : array of shape (H, W), optional
-        Points where it is 0 are not asked: foreground, roughly.
+        Foreground, roughly: points where it is 0 are not asked, and the dense head's objects are
+        left out that lie there for more than half.
     within : array of shape (H, W), optional
         A region of interest of any shape: bool, or labels of which all count. Nothing outside is
         asked, and objects with a pixel outside are left out. Numpy, zarr or dask, or an
@@ -106,7 +118,8 @@ def segment_everything(
         :class:`~napari_samhq.batch.run.Step`; it may raise
         :class:`~napari_samhq.errors.Cancelled`; what is done so far is kept if `out` is given.
     **changes
-        Settings that differ from the preset, as ``spacing_px=16`` or ``min_score=0.8``, see
+        Settings that differ from the preset, as ``min_score=0.8``, see
+        :class:`~napari_samhq.inference.settings.DenseSettings` and, for points,
         :class:`~napari_samhq.inference.settings.AutomaticSettings`.
 
     Returns
@@ -128,22 +141,25 @@ def segment_everything(
     Examples
     --------
     >>> import napari_samhq as samhq  # doctest: +SKIP
-    >>> labels = samhq.segment_everything(image, preset="nuclei")  # doctest: +SKIP
+    >>> labels = samhq.segment_everything(image)  # doctest: +SKIP
+    >>> labels = samhq.segment_everything(image, find="micro", model="vit_b")  # doctest: +SKIP
     """
     from napari_samhq.batch.publish import open_result
     from napari_samhq.batch.run import RunFolder, iter_to_file
+    from napari_samhq.inference.settings import Search
     from napari_samhq.io.calibration import Calibration
 
     output = _checked_output(out, scheduler)
     calibration = Calibration.of(2, pixel_size, unit)
     within = within if within is None or hasattr(within, "shape") else np.asarray(within)
-    sizes = {"tile_px": tile, "halo_px": halo}
-    changes |= {name: value for name, value in sizes.items() if value is not None}
-    chosen = checked_settings(settings, preset, changes)
+    width = None if diameter is None else calibration.pixels(diameter)
+    lengths = {"tile_px": tile, "halo_px": halo, "diameter": width}
+    changes |= {name: value for name, value in lengths.items() if value is not None}
     site = in_memory_site(
         image,
         model,
-        chosen,
+        Search(method, preset, settings, changes),
+        find=find,
         region=region,
         mask=mask,
         within=within,
@@ -183,31 +199,6 @@ def finished(steps: Any, report: Callable[[Step], None] | None = None) -> Any:
                 report(step)
 
 
-def in_memory_site(
-    image: Any,
-    model: Any,
-    settings: AutomaticSettings,
-    *,
-    region: Region | None = None,
-    mask: Any = None,
-    within: Any = None,
-    contrast_limits: tuple[float, float] | None = None,
-    is_shared: bool = False,
-) -> Site:
-    """Open image and model, and plan the work; other processes must be able to if it is shared."""
-    from napari_samhq.batch.results import MemoryResults
-    from napari_samhq.batch.site import Site
-
-    open_source = _source_opener(image, contrast_limits)
-    open_predictor = _predictor_opener(model, is_shared)
-    source, predictor = open_source(), open_predictor()
-    plan = _plan(source, predictor, settings, region, mask, within)
-    asked = mask if within is None else within if mask is None else BothMasks(mask, within)
-    site = Site(plan, MemoryResults(), None, open_source, open_predictor, asked, within=within)
-    site.source, site.predictor = source, predictor  # open already
-    return site
-
-
 def _checked_output(out: str | Path | None, scheduler: str | None) -> Path | None:
     from napari_samhq.batch.publish import OUTPUT_SUFFIXES
 
@@ -227,79 +218,6 @@ def _checked_output(out: str | Path | None, scheduler: str | None) -> Path | Non
     return output
 
 
-def _source_opener(image: Any, limits: tuple[float, float] | None) -> Callable[[], ImageSource]:
-    from napari_samhq.inference.source import ImageSource
-    from napari_samhq.io.images import open_image
-
-    if isinstance(image, (str, Path)):
-        return partial(open_image, Path(image).absolute(), contrast_limits=limits)
-    return partial(ImageSource.of, image, contrast_limits=limits)
-
-
-def _predictor_opener(model: Any, is_shared: bool) -> Callable[[], SupportsLogits]:
-    if callable(model) and (isinstance(model, type) or not hasattr(model, "iter_logits")):
-        opener: Callable[[], SupportsLogits] = model
-        return opener
-    if isinstance(model, (str, Path)):
-        path = Path(model)
-        return partial(_load_predictor, str(path.absolute()) if path.exists() else str(model))
-    if is_shared:
-        raise ModelError(
-            f"Workers of a cluster load the model themselves, so it must be a name or a path, and "
-            f"not {model!r}."
-        )
-    return partial(_load_predictor, model)
-
-
-def _load_predictor(model: Any) -> SupportsLogits:
-    if hasattr(model, "iter_logits"):
-        predictor: SupportsLogits = model
-        return predictor
-    from napari_samhq.checkpoints import load_model
-    from napari_samhq.inference.predictor import Predictor
-
-    return Predictor(load_model(model) if isinstance(model, str) else model)
-
-
-def checked_settings(
-    settings: AutomaticSettings | None, preset: str, changes: dict[str, Any]
-) -> AutomaticSettings:
-    """Take settings as they are, or of a preset, with changes."""
-    from napari_samhq.inference.settings import AutomaticSettings
-
-    if settings is None:
-        return AutomaticSettings.preset(preset, **changes)
-    return AutomaticSettings.of({**dict(settings.pairs()), **changes}.items())
-
-
-def _plan(
-    source: ImageSource,
-    predictor: SupportsLogits,
-    settings: AutomaticSettings,
-    region: Region | None,
-    mask: Any,
-    within: Any,
-) -> Plan:
-    from napari_samhq.batch.plan import Plan
-
-    for name, one in (("mask", mask), ("within", within)):
-        if one is not None and tuple(one.shape) != source.shape:
-            raise ImageError(
-                f"{name} has the shape {tuple(one.shape)} and the image {source.shape}; they must "
-                "be equal."
-            )
-    return Plan(
-        image_shape=source.shape,
-        area=_area(region, source.shape),
-        settings=settings,
-        contrast_limits=source.contrast_limits,
-        model=f"{predictor.fingerprint} {predictor.precision}",
-        image=image_identity(source),
-        foreground="" if mask is None else mask_identity(mask),
-        within="" if within is None else mask_identity(within),
-    )
-
-
 def _in_memory(
     site: Site, workers: Workers, report: Callable[[Step], None] | None
 ) -> NDArray[np.int32]:
@@ -315,20 +233,6 @@ def _in_memory(
     keys = finished(iter_segment(site, workers, keep_going=False), report)
     finished(iter_publish(site, keys), report)
     return labels
-
-
-def _area(region: Any, shape: tuple[int, int]) -> Region:
-    """Give both slices a start and a stop inside of the image."""
-    if region is None:
-        region = (slice(None), slice(None))
-    try:
-        rows, cols = (slice(*part.indices(n)[:2]) for part, n in zip(region, shape, strict=True))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ImageError(
-            f"region={region!r} is no pair of slices; give rows and columns, for example "
-            "(slice(0, 500), slice(200, 900))."
-        ) from error
-    return rows, cols
 
 
 def local_workers(workers: int) -> Workers:
@@ -361,6 +265,11 @@ def _cluster(scheduler: str, site: Site, image: Any, folder: Path) -> Workers:
     open_source = _opener_for_others(site.open_source, site.source, image, folder)
     plan = site.plan
     address = SiteAddress(
-        plan.to_json(), str(folder), open_source, site.open_predictor, site.foreground
+        plan.to_json(),
+        str(folder),
+        open_source,
+        site.open_predictor,
+        site.foreground,
+        site.open_finder,
     )
     return Cluster(scheduler, address, plan.run_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_samhq.core.tiling import Region, TileGrid
 from napari_samhq.errors import FileError
-from napari_samhq.inference.settings import AutomaticSettings
+from napari_samhq.inference.settings import AutomaticSettings, DenseSettings, FindSettings
 
 __all__ = ["TASK_VERSION", "UNREADABLE", "Plan", "TileKey", "may_be_same"]
 
@@ -34,12 +34,15 @@ class Plan:
         Height and width of the image in pixels.
     area : pair of slices
         The region to segment.
-    settings : AutomaticSettings
-        What to look for.
+    settings : AutomaticSettings or DenseSettings
+        What to look for, and by which method. Those of the dense head are fitted to model and
+        image.
     contrast_limits : tuple of two floats, or None
         Values that become black and white in all tiles alike; None for colour as it is.
     model : str
         Fingerprint of the weights.
+    finder : str
+        Fingerprint of the weights that find the objects; empty where those of `model` do.
     image : str
         Name of the image's content.
     foreground : str
@@ -54,7 +57,7 @@ class Plan:
 
     image_shape: tuple[int, int]
     area: Region
-    settings: AutomaticSettings
+    settings: FindSettings
     contrast_limits: tuple[float, float] | None
     model: str
     image: str
@@ -62,6 +65,7 @@ class Plan:
     origin_rc: tuple[int, int] = (0, 0)
     past_the_edge: bool = False
     within: str = ""
+    finder: str = ""
 
     @cached_property
     def grids(self) -> tuple[TileGrid, ...]:
@@ -85,8 +89,10 @@ class Plan:
         """Write it down; :meth:`from_json` reads it."""
         values = asdict(self)
         values["area"] = [[part.start, part.stop] for part in self.area]
-        if not self.within:  # plans of before there was such a mask keep their names
-            del values["within"]
+        values["method"] = self.settings.method
+        # Plans of before there were such things keep their names.
+        usual = {"within": "", "finder": "", "method": "points"}
+        values = {name: v for name, v in values.items() if usual.get(name) != v}
         return json.dumps({"task_version": TASK_VERSION, **values}, sort_keys=True, indent=1)
 
     @classmethod
@@ -107,9 +113,10 @@ class Plan:
             )
         rows, cols = (slice(start, stop) for start, stop in values.pop("area"))
         limits = values.pop("contrast_limits")
+        kind = DenseSettings if values.pop("method", "points") == "dense" else AutomaticSettings
         return cls(
             area=(rows, cols),
-            settings=AutomaticSettings(**values.pop("settings")),
+            settings=kind(**values.pop("settings")),
             contrast_limits=None if limits is None else (limits[0], limits[1]),
             image_shape=tuple(values.pop("image_shape")),
             origin_rc=tuple(values.pop("origin_rc")),

@@ -281,6 +281,7 @@ def _differences(begun: Plan, plan: Plan) -> str:
         "image": "image",
         "area": "region",
         "model": "model",
+        "finder": "model that finds the objects",
         "contrast_limits": "contrast limits",
         "foreground": "foreground mask",
         "within": "outline (within)",

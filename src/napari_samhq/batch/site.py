@@ -16,8 +16,10 @@ from napari_samhq.core.tiling import TileGrid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_samhq.inference.automatic import Asked, SupportsLogits
+    from napari_samhq.inference.automatic import SupportsLogits
+    from napari_samhq.inference.settings import FindSettings
     from napari_samhq.inference.source import ImageSource
+    from napari_samhq.inference.tile_window import Asked
     from napari_samhq.io.calibration import Calibration
 
 __all__ = ["BLOCK_PX", "Site", "SiteAddress", "blocks_of"]
@@ -52,6 +54,8 @@ class Site:
         Size of the pixels, which the result tells.
     within : array of shape (H, W), optional
         Objects that have a pixel where it is 0 are left out.
+    open_finder : callable, optional
+        As `open_predictor`, for another model that finds the objects.
     """
 
     plan: Plan
@@ -62,6 +66,7 @@ class Site:
     foreground: Any = None
     calibration: Calibration | None = None
     within: Any = None
+    open_finder: Callable[[], SupportsLogits] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -74,6 +79,16 @@ class Site:
         """The model, loaded."""
         return self.open_predictor()
 
+    @cached_property
+    def finder(self) -> SupportsLogits:
+        """The model that finds the objects, loaded."""
+        return self.predictor if self.open_finder is None else self.open_finder()
+
+    @cached_property
+    def wanted(self) -> FindSettings:
+        """What to choose by in the end; the plan's settings may keep more."""
+        return self.plan.settings
+
     def segment(self, key: TileKey) -> Iterator[Asked]:
         """Ask one tile; stop taking events to cancel.
 
@@ -82,9 +97,10 @@ class Site:
         Asked
         """
         with self._lock:  # threads share one model and one image
-            predictor, source = self.predictor, self.source
+            finder, source = self.finder, self.source
+            outliner = None if self.open_finder is None else self.predictor
         yield from tasks.segment_tile(
-            self.plan, key, predictor, source, self.results, self.foreground
+            self.plan, key, finder, source, self.results, self.foreground, outliner
         )
 
     def paint(self, index: int, objects: tasks.Objects) -> None:
@@ -111,6 +127,8 @@ class SiteAddress:
         Module-level functions, or partials of them.
     foreground : array, optional
         A zarr or dask array, or a small one in memory.
+    open_finder : callable, optional
+        As `open_predictor`, for another model that finds the objects.
     """
 
     plan: str
@@ -118,6 +136,7 @@ class SiteAddress:
     open_source: Callable[[], ImageSource]
     open_predictor: Callable[[], SupportsLogits]
     foreground: Any = None
+    open_finder: Callable[[], SupportsLogits] | None = None
 
     def open(self) -> Site:
         """Open the site."""
@@ -129,4 +148,5 @@ class SiteAddress:
             self.open_source,
             self.open_predictor,
             self.foreground,
+            open_finder=self.open_finder,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from napari_samhq.core.outline_masks import lies_within
 from napari_samhq.core.stitching import chosen, overlaps, paint
 from napari_samhq.core.tiling import Region, intersection
 from napari_samhq.errors import FileError
+from napari_samhq.inference.settings import AutomaticSettings, DenseSettings
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from napari_samhq.batch.results import Results
     from napari_samhq.core.stitching import Candidate, TileAnswer
     from napari_samhq.core.tiling import Tile
-    from napari_samhq.inference.automatic import Asked, SupportsLogits
+    from napari_samhq.inference.automatic import SupportsLogits
+    from napari_samhq.inference.object_maps import SupportsDenseMaps
     from napari_samhq.inference.source import ImageSource
+    from napari_samhq.inference.tile_window import Asked
 
 __all__ = ["Objects", "choose_objects", "paint_block", "points_of", "segment_tile", "tiles_above"]
 
@@ -53,6 +56,7 @@ def points_of(
     level, index = key
     write = plan.grids[level][index].write
     if level == 0:
+        assert isinstance(plan.settings, AutomaticSettings)
         return grid_points(write, plan.settings.spacing_px, foreground)
     below = plan.grids[level - 1]
     points = [
@@ -67,33 +71,55 @@ def points_of(
 def segment_tile(
     plan: Plan,
     key: TileKey,
-    predictor: SupportsLogits,
+    finder: SupportsLogits,
     source: ImageSource,
     results: Results,
     foreground: Any | None = None,
+    outliner: SupportsLogits | None = None,
 ) -> Generator[Asked, None, TileAnswer]:
-    """Ask one tile, and keep what it found.
+    """Find the objects of one tile, have them outlined by another model if there is one, and keep
+    them.
 
     Yields
     ------
     Asked
         Stop here to cancel; nothing of this tile is kept then.
     """
-    from napari_samhq.inference.automatic import ask_tile
-
     level, index = key
-    points = points_of(plan, key, results, foreground)
-    finer = plan.grids[level - 1] if level else None
-    answer = yield from ask_tile(
-        predictor,
-        source,
-        plan.grids[level],
-        index,
-        points,
-        plan.settings,
-        finer,
-        past_the_edge=plan.past_the_edge,
-    )
+    grid, finer = plan.grids[level], plan.grids[level - 1] if level else None
+    if isinstance(plan.settings, DenseSettings):
+        from napari_samhq.inference.dense_tiles import find_in_tile
+
+        found = find_in_tile(
+            cast("SupportsDenseMaps", finder),
+            source,
+            grid,
+            index,
+            plan.settings,
+            finer,
+            foreground=foreground,
+            past_the_edge=plan.past_the_edge,
+        )
+    else:
+        from napari_samhq.inference.automatic import ask_tile
+
+        points = points_of(plan, key, results, foreground)
+        found = ask_tile(
+            finder,
+            source,
+            grid,
+            index,
+            points,
+            plan.settings,
+            finer,
+            past_the_edge=plan.past_the_edge,
+        )
+    answer = yield from found
+    if outliner is not None and answer.candidates:
+        from napari_samhq.inference.outlining import outlined
+
+        limits = None if plan.past_the_edge else plan.area
+        answer = yield from outlined(answer, outliner, source, grid[index].read, limits)
     results.put(key, answer)
     return answer
 

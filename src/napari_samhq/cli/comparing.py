@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_samhq.cli.work import Engine
     from napari_samhq.core.quality import Quality
     from napari_samhq.core.worst_cases import WorstCases
-    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.settings import Search
     from napari_samhq.inference.source import ImageSource
 
 __all__ = [
@@ -89,7 +89,7 @@ class Method:
         File or folder of labels to compare.
     derived : Derived or None
         Prompts that are made from the true objects.
-    settings : AutomaticSettings or None
+    search : Search or None
         For everything.
     plane : list of int or None
         Which plane of stacks.
@@ -106,7 +106,7 @@ class Method:
 
     predictions: Path | None
     derived: Derived | None
-    settings: AutomaticSettings | None
+    search: Search | None
     plane: list[int] | None
     border_px: int | None
     labels_folder: Path | None
@@ -118,11 +118,11 @@ class Method:
         """Describe it, for the record."""
         if self.predictions is not None:
             return {"predictions": str(self.predictions)}
-        from napari_samhq.cli.records import model_in_recipe
+        from napari_samhq.cli.records import model_in_recipe, search_in_recipe
 
         return {
             "prompts": str(self.derived or "everything"),
-            "settings": dict(self.settings.pairs()) if self.settings is not None else {},
+            "settings": search_in_recipe(self.search, engine.predictor),
             "model": model_in_recipe(engine.predictor, engine.name),
             "device": engine.device,
             "border_px": self.border_px,
@@ -178,7 +178,8 @@ def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> C
     elif how.derived is not None:
         predicted = labels_from_prompts(engine.predictor, source, true, how.derived)
     else:
-        predicted = everything_in(source, engine.predictor, settings=how.settings)
+        assert how.search is not None
+        predicted = everything_in(source, engine.predictor, how.search)
     quality = compare_labels(true, predicted, border_px=how.border_px)
     if how.labels_folder is not None:
         _keep(how, found, predicted)

@@ -17,10 +17,10 @@ from napari_samhq.cli.common import (
     tell_json,
     valid_output,
 )
-from napari_samhq.cli.everything import settings_of
+from napari_samhq.cli.everything import search_of
 from napari_samhq.cli.many import for_each, tell_failures
 from napari_samhq.cli.paths import Found, find_images
-from napari_samhq.cli.segment import Changes, Preset
+from napari_samhq.cli.segment import Changes, FindBy, Preset
 from napari_samhq.cli.views import Connected, Plane, Strict, plane_indices
 from napari_samhq.cli.work import Engine
 
@@ -75,6 +75,7 @@ def evaluate(
     predictions: Predictions = None,
     everything: Everything = False,
     prompts: PromptsFrom = None,
+    find_by: FindBy = "auto",
     preset: Preset = "cells",
     setting: Changes = None,
     worst: Worst = 12,
@@ -105,11 +106,11 @@ def evaluate(
 
     method = _method(predictions, everything, prompts)
     valid_output(output, lambda _: None)
-    settings = settings_of(preset, setting or [])
+    search = search_of(preset, setting or [], find_by)
     how = Method(
         predictions=predictions,
         derived=method,
-        settings=settings if everything else None,
+        search=search if everything else None,
         plane=plane_indices(plane),
         border_px=border_px,
         labels_folder=output / "labels" if save_labels else None,

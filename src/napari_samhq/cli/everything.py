@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from napari_samhq.batch.run import Step
     from napari_samhq.cli.work import Engine, Task, Wanted
-    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.settings import Search
 
-__all__ = ["everything_in", "run_everything", "settings_of"]
+__all__ = ["everything_in", "run_everything", "search_of"]
 
 _TITLES = {
     "segment": "Tiles",
@@ -28,22 +28,33 @@ _SWITCH = dict.fromkeys(("true", "yes", "1"), True) | dict.fromkeys(("false", "n
 _FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n:.0f}/{total_fmt} [{elapsed}<{remaining}]"
 
 
-def settings_of(preset: str, pairs: Sequence[str]) -> AutomaticSettings:
-    """Read a preset, and settings such as ``min_score=0.6`` that differ from it.
+def search_of(preset: str, pairs: Sequence[str], method: str = "auto") -> Search:
+    """Read a method, a preset, and settings such as ``min_score=0.6`` that differ from it.
 
     Raises
     ------
     typer.BadParameter
-        If there is no such preset or setting, or it cannot have the value.
+        If there is no such method, preset or setting, or it cannot have the value.
     """
     from napari_samhq.errors import SettingsError
-    from napari_samhq.inference.settings import PRESETS, AutomaticSettings
+    from napari_samhq.inference.settings import (
+        METHODS,
+        PRESETS,
+        AutomaticSettings,
+        DenseSettings,
+        Search,
+    )
 
     if preset not in PRESETS:
         raise typer.BadParameter(
             f"'{preset}' is none of {', '.join(PRESETS)}.", param_hint="--preset"
         )
-    kinds = {one.name: one.kind for one in AutomaticSettings.described()}
+    if method not in METHODS:
+        raise typer.BadParameter(
+            f"'{method}' is none of {', '.join(METHODS)}.", param_hint="--method"
+        )
+    described = (*DenseSettings.described(), *AutomaticSettings.described())
+    kinds = {one.name: one.kind for one in described}
     changes: dict[str, Any] = {}
     for pair in pairs:
         name, _, text = pair.partition("=")
@@ -58,10 +69,12 @@ def settings_of(preset: str, pairs: Sequence[str]) -> AutomaticSettings:
             raise typer.BadParameter(
                 f"'{text}' is no {kind.__name__} for {name}.", param_hint="--set"
             ) from None
+    search = Search(method, preset, changes=changes)
     try:
-        return AutomaticSettings.preset(preset, **changes)
+        search.settings_for(finds_objects=True)
     except SettingsError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from None
+    return search
 
 
 def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
@@ -80,15 +93,19 @@ def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
     image: Any = task.source
     if wanted.scheduler is not None and wanted.plane is None:
         image = task.image  # workers open the file, rather than being sent its pixels
+    search, finder = wanted.search, engine.finder
+    assert search is not None
     labels = everything_in(
         image,
         engine.predictor if wanted.scheduler is None else engine.opener,
-        settings=wanted.settings,
+        search,
+        find=finder.predictor if finder and wanted.scheduler is None else finder and finder.opener,
         out=output if is_any_size else None,
         overwrite=wanted.overwrite,
         resume=wanted.resume,
         workers=wanted.workers,
         scheduler=wanted.scheduler,
+        diameter=wanted.diameter,
         contrast_limits=wanted.contrast_limits,
         pixel_size=task.pixel_size,
         unit=task.unit,
@@ -99,12 +116,20 @@ def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
     return int(labels.max())
 
 
-def everything_in(image: Any, model: Any, **options: Any) -> Any:
+def everything_in(image: Any, model: Any, search: Search, **options: Any) -> Any:
     """Segment everything, with a bar for each stage; all else is :func:`segment_everything`'s."""
     from napari_samhq.batch.everything import segment_everything
 
     with closing(_Bars()) as bars:
-        return segment_everything(image, model, progress=bars.show, **options)
+        return segment_everything(
+            image,
+            model,
+            method=search.method,
+            preset=search.preset,
+            progress=bars.show,
+            **options,
+            **search.changes,
+        )
 
 
 class _Bars:

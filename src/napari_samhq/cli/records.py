@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_samhq.core.prompts import Prompt
+    from napari_samhq.inference.settings import Search
 
 __all__ = [
     "RECORD_SUFFIX",
@@ -145,6 +146,15 @@ def write_record(
 def model_in_recipe(predictor: Any, name: str) -> dict[str, str]:
     """Name the weights, and the numbers in which they are used."""
     return {"name": name, "sha256": predictor.fingerprint, "precision": predictor.precision}
+
+
+def search_in_recipe(search: Search | None, finder: Any) -> dict[str, Any]:
+    """Name the method that all objects are found by, and all of its settings."""
+    if search is None:
+        return {}
+    finds_objects = bool(getattr(finder, "finds_objects", False))
+    settings = search.settings_for(finds_objects=finds_objects)
+    return {"method": settings.method, **dict(settings.pairs())}
 
 
 def image_in_recipe(path: Path, plane: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from napari_samhq.cli.common import (
     tell_json,
     valid_output,
 )
-from napari_samhq.cli.everything import settings_of
+from napari_samhq.cli.everything import search_of
 from napari_samhq.cli.many import for_each, part_indices, tell_failures
 from napari_samhq.cli.paths import Found, find_images, is_several, part_of, renamed
 from napari_samhq.cli.records import RECORD_SUFFIX, record_path
@@ -71,6 +71,26 @@ Prompts = Annotated[
     ),
 ]
 Everything = Annotated[bool, typer.Option("--everything", help="Segment all there is.")]
+FindBy = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        help="For --everything: dense (models that have a dense head), points, or auto.",
+    ),
+]
+Find = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="For --everything: this model finds the objects, and --model outlines them.",
+    ),
+]
+Diameter = Annotated[
+    str | None,
+    typer.Option(
+        help="For --everything: how wide objects are, about, in pixels or as 12um.  [default: auto]"
+    ),
+]
 Preset = Annotated[str, typer.Option(help="For --everything: cells, nuclei or thin.")]
 Spacing = Annotated[
     int | None, typer.Option(help="For --everything: pixels between the points that are asked.")
@@ -107,6 +127,9 @@ def segment(
     boxes: Boxes = None,
     prompts: Prompts = None,
     everything: Everything = False,
+    find_by: FindBy = "auto",
+    find: Find = None,
+    diameter: Diameter = None,
     preset: Preset = "cells",
     spacing: Spacing = None,
     tile: Tile = None,
@@ -150,11 +173,12 @@ def segment(
         )
     sizes = {"spacing_px": spacing, "tile_px": tile, "halo_px": halo}
     changes = [f"{name}={value}" for name, value in sizes.items() if value is not None]
-    settings = settings_of(preset, [*(setting or []), *changes])
+    search = search_of(preset, [*(setting or []), *changes], find_by)
     wanted = Wanted(
         chosen[0],
         points or boxes or prompts,
-        settings if everything else None,
+        search if everything else None,
+        diameter,
         plane_indices(plane),
         overwrite,
         everything if resume is None else resume,
@@ -169,7 +193,7 @@ def segment(
         raise typer.BadParameter("--store is for prompts: everything is seen in other windows.")
     if scheduler is not None:
         _check_cluster()
-    engine = Engine(model, device, precision)
+    engine = Engine(model, device, precision, find if everything else None)
     share = part_indices(part)
     if is_several(images) or (output.is_dir() and output.suffix.lower() != ".zarr"):
         _segment_all(images, output, file_format, share, wanted, engine, as_json, debug)

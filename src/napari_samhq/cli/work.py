@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_samhq.cli.common import Precision
     from napari_samhq.cli.paths import Found
     from napari_samhq.core.prompts import Prompt
-    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.settings import Search
     from napari_samhq.inference.source import ImageSource
 
 __all__ = ["Engine", "Task", "Wanted", "prepare", "segment_one", "write_result"]
@@ -35,8 +35,10 @@ class Wanted:
         What objects are found by.
     prompts : Path or None
         File of them, or folder of a file for each image.
-    settings : AutomaticSettings or None
-        For everything.
+    search : Search or None
+        For everything: what to look for.
+    diameter : str or None
+        For everything: how wide objects are, in pixels or with a unit.
     plane : list of int or None
         Which plane of stacks.
     overwrite, resume : bool
@@ -57,7 +59,8 @@ class Wanted:
 
     kind: str
     prompts: Path | None = None
-    settings: AutomaticSettings | None = None
+    search: Search | None = None
+    diameter: str | None = None
     plane: list[int] | None = None
     overwrite: bool = False
     resume: bool = False
@@ -76,10 +79,15 @@ class Engine:
     ----------
     name, device : str
     precision : Precision
+    find : str, optional
+        Name of another model that finds all objects, which this one outlines.
     """
 
-    def __init__(self, name: str, device: str, precision: Precision) -> None:
+    def __init__(
+        self, name: str, device: str, precision: Precision, find: str | None = None
+    ) -> None:
         self._arguments = name, device, precision
+        self.finder = None if find is None else Engine(find, device, precision)
 
     @cached_property
     def loaded(self) -> LoadedModel:
@@ -183,7 +191,7 @@ def prepare(found: Found, output: Path, wanted: Wanted) -> Task:
         "image": image_in_recipe(found.path, wanted.plane),
         "contrast_limits": None if limits is None else list(limits),
         "prompts": told,
-        "settings": dict(wanted.settings.pairs()) if wanted.settings is not None else {},
+        "settings": {} if wanted.diameter is None else {"diameter": wanted.diameter},
     }
     return Task(found.path, output, source, prompts, inputs, *_pixel_size(found.path))
 
@@ -258,15 +266,19 @@ def segment_one(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
         model_in_recipe,
         read_record,
         record_path,
+        search_in_recipe,
         write_record,
     )
 
-    output = task.output
+    output, finder = task.output, engine.finder or engine
     recipe = {
         "napari-samhq": version("napari-samhq"),
         "model": model_in_recipe(engine.predictor, engine.name),
         **task.inputs,
     }
+    recipe["settings"] = search_in_recipe(wanted.search, finder.predictor) | recipe["settings"]
+    if finder is not engine:
+        recipe["finder"] = model_in_recipe(finder.predictor, finder.name)
     summary: dict[str, Any] = {
         "image": str(task.image),
         "labels": str(output),

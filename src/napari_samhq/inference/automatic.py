@@ -14,9 +14,10 @@ import numpy as np
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.core.stitching import Candidate, TileAnswer, distinct
-from napari_samhq.core.tiling import Region, TileGrid, intersection, touches_inner_border
+from napari_samhq.core.tiling import Region, TileGrid, touches_inner_border
 from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.prediction import SupportsPrediction
+from napari_samhq.inference.tile_window import Asked, TileWindow, clipped
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
     from napari_samhq.inference.settings import AutomaticSettings
     from napari_samhq.inference.source import ImageSource
 
-__all__ = ["Asked", "SupportsLogits", "ask_tile", "grid_points"]
+__all__ = ["SupportsLogits", "ask_tile", "grid_points"]
 
-_LARGEST_WINDOW_PX = 4096  # larger ones are read at a lower resolution
 _REPEATED_IOU = 0.85  # two answers so alike are one; keeps the number of candidates small
 _MOST_UNFINISHED = 64  # asked again as they are; of more points, one for each different piece
 _BORDER_SHARE = 1 / 256  # of the window: the width of one low-res logit
@@ -53,14 +53,6 @@ class SupportsLogits(SupportsPrediction, Protocol):
         Logits of prompts without a candidate of `least_score` may be anything.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Progress within a tile: so many of the prompts that it will take, about, have been asked."""
-
-    done: int
-    total: int
 
 
 def grid_points(
@@ -101,48 +93,6 @@ def grid_points(
     places = np.clip(places, 0, np.array(here.shape) - 1)
     on_it: NDArray[np.float64] = points[here[places[:, 0], places[:, 1]]]
     return on_it
-
-
-@dataclass(frozen=True, eq=False)
-class _Window:
-    """What was read of the image for a tile, possibly at a lower resolution."""
-
-    region: Region
-    step: int
-    image_shape: tuple[int, int]
-    rgb8: NDArray[np.uint8]
-
-    @classmethod
-    def read(cls, source: ImageSource, region: Region) -> _Window:
-        side = max(part.stop - part.start for part in region)
-        step = 1
-        while side > step * _LARGEST_WINDOW_PX:
-            step *= 2
-        rows, cols = (
-            slice(part.start // step * step, min(-(-part.stop // step) * step, length))
-            for part, length in zip(region, source.shape, strict=True)
-        )
-        pixels = source.read_rgb8_at((rows, cols), step)
-        shape = tuple(-(-(part.stop - part.start) // step) for part in (rows, cols))
-        short = [max(0, n - have) for n, have in zip(shape, pixels.shape[:2], strict=True)]
-        if any(short):  # levels of a pyramid may be a pixel smaller than the image says
-            pixels = np.pad(pixels, ((0, short[0]), (0, short[1]), (0, 0)), mode="edge")
-        return cls((rows, cols), step, source.shape, pixels[: shape[0], : shape[1]])
-
-    @property
-    def start(self) -> tuple[int, int]:
-        """Where it begins, in its own pixels."""
-        return self.region[0].start // self.step, self.region[1].start // self.step
-
-    def local(self, points_rc: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Image pixels to pixels of the window."""
-        local: NDArray[np.float64] = (points_rc + 0.5) / self.step - 0.5 - np.array(self.start)
-        return local
-
-    def box(self, region: Region) -> NDArray[np.float64]:
-        """Rows and columns of the image as a box (4,) in pixels of the window."""
-        corners = np.array([[p.start for p in region], [p.stop - self.step for p in region]])
-        return self.local(corners + (self.step - 1) / 2).ravel()
 
 
 def ask_tile(
@@ -192,7 +142,7 @@ def ask_tile(
     if not len(points_rc):
         return TileAnswer()
     tile = grid[index]
-    window = _Window.read(source, tile.read)
+    window = TileWindow.read(source, tile.read)
     if window.rgb8.min() == window.rgb8.max():
         return TileAnswer()  # nothing to see here, and models imagine things then
     embedding = predictor.embed(window.rgb8)
@@ -224,7 +174,7 @@ class _Judge:
     settings: AutomaticSettings
     grid: TileGrid
     read: Region
-    window: _Window
+    window: TileWindow
     embedding: ImageEmbedding
     finer: TileGrid | None
     past_the_edge: bool = False
@@ -335,7 +285,7 @@ class _Judge:
         """Cut off what lies outside of the image, or of the region that is segmented."""
         height, width = self.grid.image_shape
         whole = slice(0, height), slice(0, width)
-        return _clipped(candidate, whole if self.past_the_edge else self.grid.area)
+        return clipped(candidate, whole if self.past_the_edge else self.grid.area)
 
     def _seen_whole(self, candidate: Candidate, read: Region) -> bool:
         side = max(part.stop - part.start for part in read)
@@ -357,21 +307,3 @@ def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         mask = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
     filled: NDArray[np.bool_] = ndimage.binary_fill_holes(mask)
     return filled
-
-
-def _clipped(candidate: Candidate, area: Region) -> Candidate | None:
-    """Cut off what lies outside of the region that is segmented."""
-    region = candidate.region
-    inside = intersection(region, area)
-    if inside == region:
-        return candidate
-    if inside is None:
-        return None
-    step = candidate.step
-    first = [part.start // step for part in inside]
-    last = [-(-part.stop // step) for part in inside]
-    mask = candidate.mask.within((last[0] - first[0], last[1] - first[1]), (first[0], first[1]))
-    clipped = CroppedMask.of(mask, (first[0], first[1]))
-    if not clipped:
-        return None
-    return Candidate.of(clipped, candidate.score, candidate.stability, candidate.point_rc, step)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from napari_samhq.inference.embedding import ImageEmbedding
 
-__all__ = ["Enlarger"]
+__all__ = ["RIM", "Enlarger"]
+
+RIM = 3
+"""A pixel takes from no logit that is farther from its place."""
 
 
 class Enlarger:
@@ -48,23 +51,31 @@ class Enlarger:
         )
         self.low_res_shape = self._rows.used, self._cols.used
 
-    def mask(self, logits: NDArray[np.float32], threshold: float = 0.0) -> CroppedMask:
+    def mask(
+        self,
+        logits: NDArray[np.float32],
+        threshold: float = 0.0,
+        corner: tuple[int, int] = (0, 0),
+    ) -> CroppedMask:
         """Enlarge one mask.
 
         Parameters
         ----------
         logits : ndarray of shape (h, w), float32
-            Cut to `low_res_shape`.
+            Cut to `low_res_shape`, or a part of that.
         threshold : float, optional
             Logits above it are object.
+        corner : tuple of two ints, optional
+            Where such a part begins. No logit within `RIM` of its edges may be above the threshold,
+            unless the logits end there.
 
         Returns
         -------
         CroppedMask
             In pixels of the embedded image; empty where no logit is above the threshold.
         """
-        region = self._support(logits, threshold)
-        above = self._enlarged(logits, region) > threshold
+        region = self._support(logits, threshold, corner)
+        above = self._enlarged(logits, region, corner) > threshold
         return CroppedMask.of(above, (region[0].start, region[1].start))
 
     def draw(
@@ -84,20 +95,26 @@ class Enlarger:
         region = self._support(logits, threshold)
         np.greater(self._enlarged(logits, region), threshold, out=mask[region])
 
-    def _support(self, logits: NDArray[np.float32], threshold: float) -> tuple[slice, slice]:
+    def _support(
+        self, logits: NDArray[np.float32], threshold: float, corner: tuple[int, int] = (0, 0)
+    ) -> tuple[slice, slice]:
         """Rows and columns of the image that may be above the threshold."""
         inside = logits > threshold
         return (
-            self._rows.support(np.flatnonzero(inside.any(axis=1))),
-            self._cols.support(np.flatnonzero(inside.any(axis=0))),
+            self._rows.support(np.flatnonzero(inside.any(axis=1)) + corner[0]),
+            self._cols.support(np.flatnonzero(inside.any(axis=0)) + corner[1]),
         )
 
     def _enlarged(
-        self, logits: NDArray[np.float32], region: tuple[slice, slice]
+        self,
+        logits: NDArray[np.float32],
+        region: tuple[slice, slice],
+        corner: tuple[int, int] = (0, 0),
     ) -> NDArray[np.float32]:
         rows, cols = region
         low_rows = self._rows.needed(rows)
-        wide = self._cols.enlarged(logits[low_rows].T, cols, 0).T
+        part = logits[low_rows.start - corner[0] : low_rows.stop - corner[0]]
+        wide = self._cols.enlarged(part.T, cols, corner[1]).T
         return self._rows.enlarged(wide, rows, low_rows.start)
 
 

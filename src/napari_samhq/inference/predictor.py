@@ -18,9 +18,12 @@ from napari_samhq.inference._batches import Answers, answer_batches
 from napari_samhq.inference._decoding import Wanted, enlarged
 from napari_samhq.inference._encoding import encode, encode_or_halve, encoder_precision
 from napari_samhq.inference.embedding import ImageEmbedding
+from napari_samhq.inference.enlarging import Enlarger
+from napari_samhq.inference.memory import guarding_memory
+from napari_samhq.inference.object_maps import ObjectMaps
 from napari_samhq.inference.prediction import Prediction, SupportsPrediction
 from napari_samhq.model.image_processor import pixel_values, resized_shape
-from napari_samhq.model.sam_hq import SamHQModel
+from napari_samhq.model.sam_hq import ImageFeatures, SamHQModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,6 +116,11 @@ class Predictor:
     def largest_share(self) -> float:
         """Up to which share of the input's side objects are found best."""
         return self._network.config.largest_share or LARGEST_SHARE
+
+    @property
+    def finds_objects(self) -> bool:
+        """Whether the model has a dense head, so that it finds objects without prompts."""
+        return self._network.dense_head is not None
 
     @property
     def device(self) -> torch.device:
@@ -398,6 +406,41 @@ class Predictor:
                 answers.scores.cpu().numpy(),
             ),
         )
+
+    @torch.inference_mode()
+    def dense_maps(self, embedding: ImageEmbedding) -> ObjectMaps:
+        """Say of each place of an image what all objects are found by, without prompts.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding
+            Of this model.
+
+        Returns
+        -------
+        ObjectMaps
+            On the part of the low-res logits' grid that shows the image.
+
+        Raises
+        ------
+        ModelError
+            If the model has no dense head (see `finds_objects`), or did not make the embedding.
+        OutOfMemoryError
+            If the device has too little memory.
+
+        Examples
+        --------
+        >>> maps = predictor.dense_maps(predictor.embed(image))  # doctest: +SKIP
+        >>> maps.foreground.shape  # doctest: +SKIP
+        (192, 256)
+        """
+        self._check(embedding, [])
+        features = ImageFeatures(embedding.image_embedding[None], embedding.hq_features[None])
+        with guarding_memory("finding objects", self.device):
+            maps = [part[0].float().cpu().numpy() for part in self._network.dense_maps(features)]
+        height, width = Enlarger(embedding, self._low_res_size).low_res_shape
+        foreground, border, middle, direction = (part[..., :height, :width] for part in maps)
+        return ObjectMaps(foreground, border, middle, direction, self._low_res_size)
 
     def _answers(
         self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted

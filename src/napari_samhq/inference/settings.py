@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from napari_samhq.errors import SettingsError
+from napari_samhq.errors import ModelError, SettingsError
 from napari_samhq.settings import Settings, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
-__all__ = ["PRESETS", "AutomaticSettings"]
+__all__ = [
+    "DENSE_PRESETS",
+    "METHODS",
+    "PRESETS",
+    "AutomaticSettings",
+    "DenseSettings",
+    "FindSettings",
+    "Method",
+    "Search",
+    "changed",
+]
+
+#: By what objects are found; "auto" takes the dense head of models that have one.
+Method: TypeAlias = Literal["auto", "dense", "points"]
+METHODS: tuple[Method, ...] = ("auto", "dense", "points")
 
 
 @dataclass(frozen=True)
 class AutomaticSettings(Settings):
-    """How everything in an image is found. Lengths and areas are in image pixels.
+    """How everything in an image is found by a grid of points. Lengths and areas are in pixels.
 
     Raises
     ------
@@ -35,6 +50,11 @@ class AutomaticSettings(Settings):
     >>> AutomaticSettings.preset("nuclei", spacing_px=8).spacing_px
     8
     """
+
+    method: ClassVar[Method] = "points"
+    #: Thresholds so low that what they leave out is never wanted, and what can be changed later.
+    LOOSE: ClassVar[dict[str, float]] = {"min_score": 0.15, "min_stability": 0.2, "smallest_px": 10}
+    FILTERS: ClassVar[frozenset[str]] = frozenset({*LOOSE, "largest_px", "overlap"})
 
     spacing_px: int = setting(
         24,
@@ -95,11 +115,21 @@ class AutomaticSettings(Settings):
     def __post_init__(self) -> None:
         """Refuse values that a setting cannot have, and sizes that nothing has."""
         super().__post_init__()
-        if 0 < self.largest_px < self.smallest_px:
-            raise SettingsError(
-                f"The largest area is {self.largest_px} px and the smallest {self.smallest_px} px, "
-                "so that no object is left. Set the largest to 0 for no limit."
-            )
+        _check_sizes(self.smallest_px, self.largest_px)
+
+    def accepts(self, score: float, stability: float, area_px: int) -> bool:
+        """Tell whether a mask is good enough, and of a size that an object may have."""
+        return (
+            score >= self.min_score
+            and stability >= self.min_stability
+            and area_px >= self.smallest_px
+            and not 0 < self.largest_px < area_px
+        )
+
+    def loosened(self) -> Self:
+        """Give the settings by which to ask, so that others can be chosen by later."""
+        loose = {name: min(getattr(self, name), value) for name, value in self.LOOSE.items()}
+        return replace(self, overlap=_ANY_OVERLAP, **loose)
 
     @classmethod
     def preset(cls, name: str = "cells", **changes: Any) -> Self:
@@ -117,10 +147,109 @@ class AutomaticSettings(Settings):
         SettingsError
             If there is no such preset or setting, or a value is out of its range.
         """
-        if name not in PRESETS:
-            raise SettingsError(f"There is no preset {name!r}. Choose one of {', '.join(PRESETS)}.")
         given = {key: value for key, value in changes.items() if value is not None}
-        return cls.of({**PRESETS[name], **given}.items())
+        return cls.of({**_of_preset(PRESETS, name), **given}.items())
+
+
+@dataclass(frozen=True)
+class DenseSettings(Settings):
+    """How everything in an image is found by the dense head. Lengths and areas are in pixels.
+
+    Raises
+    ------
+    SettingsError
+        If a value is out of its range.
+
+    Examples
+    --------
+    >>> DenseSettings(diameter=80).fitted(input_size=512, image_shape=(4000, 5000)).tile_px
+    1024
+    """
+
+    method: ClassVar[Method] = "dense"
+    LOOSE: ClassVar[dict[str, float]] = {"min_score": 0.1, "smallest_px": 10}
+    FILTERS: ClassVar[frozenset[str]] = frozenset({*LOOSE, "largest_px"})
+    overlap: ClassVar[float] = 0.3
+
+    diameter: float = setting(
+        0.0,
+        "Object size",
+        "About how wide objects are, in pixels; 0 for automatic. It says from how far away the "
+        "image is looked at. Smaller and larger objects are found, too.",
+        low=0,
+        zero="automatic",
+    )
+    min_score: float = setting(0.5, "How sure", "Less certain objects are left out.", low=0, high=1)
+    smallest_px: int = setting(20, "Smallest area", "Smaller objects are left out.", low=1)
+    largest_px: int = setting(
+        0, "Largest area", "Larger objects are left out; 0 for no limit.", low=0
+    )
+    tile_px: int = setting(
+        0, "Tile", "Side of a tile in pixels; 0 for what fits the size of objects.", low=0
+    )
+    halo_px: int = setting(
+        0,
+        "Halo",
+        "How far beyond a tile the model sees; only where the side of a tile is given.",
+        low=0,
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that a setting cannot have, and sizes that nothing has."""
+        super().__post_init__()
+        _check_sizes(self.smallest_px, self.largest_px)
+
+    def accepts(self, score: float, stability: float, area_px: int) -> bool:
+        """Tell whether a mask is good enough, and of a size that an object may have."""
+        del stability
+        return (
+            score >= self.min_score
+            and area_px >= self.smallest_px
+            and not 0 < self.largest_px < area_px
+        )
+
+    def loosened(self) -> Self:
+        """Give the settings by which to look, so that others can be chosen by later."""
+        loose = {name: min(getattr(self, name), value) for name, value in self.LOOSE.items()}
+        return replace(self, **loose)
+
+    def fitted(self, input_size: int, image_shape: tuple[int, int]) -> Self:
+        """Choose tile and halo for a model and an image, unless they are given.
+
+        Parameters
+        ----------
+        input_size : int
+            Side of the square that the model takes.
+        image_shape : tuple of two ints
+            Height and width in pixels.
+        """
+        if self.tile_px:
+            return self
+        scale = 1.0
+        if self.diameter:
+            scale = min(max(self.diameter / _SEEN_DIAMETER_PX, _CLOSEST_SCALE), _FARTHEST_SCALE)
+        tile, halo = round(scale * input_size), round(scale * input_size * _HALO_SHARE)
+        longest = max(image_shape)
+        if longest <= tile + 2 * halo:  # one look shows all
+            return replace(self, tile_px=longest, halo_px=0)
+        return replace(self, tile_px=tile, halo_px=halo)
+
+
+#: Settings of either method.
+FindSettings: TypeAlias = AutomaticSettings | DenseSettings
+
+_ANY_OVERLAP = 0.3  # asking does not depend on it: one value gives one plan
+_SEEN_DIAMETER_PX = 40  # of objects in the model's input
+_CLOSEST_SCALE, _FARTHEST_SCALE = 1 / 4, 16.0
+_HALO_SHARE = 1 / 8  # of the model's input; 1.25 of that is seen at once, at so much less detail
+
+
+def _check_sizes(smallest_px: int, largest_px: int) -> None:
+    if 0 < largest_px < smallest_px:
+        raise SettingsError(
+            f"The largest area is {largest_px} px and the smallest {smallest_px} px, so that no "
+            "object is left. Set the largest to 0 for no limit."
+        )
 
 
 #: What the presets change; everything else is as in `AutomaticSettings`.
@@ -129,3 +258,112 @@ PRESETS: dict[str, dict[str, Any]] = {
     "nuclei": {"spacing_px": 12, "tile_px": 256, "halo_px": 64, "smallest_px": 30},
     "thin": {"spacing_px": 16, "smallest_px": 60, "largest_px": 0, "one_piece": False},
 }
+
+#: The same for the dense head, which finds objects of all sizes and shapes alike.
+DENSE_PRESETS: dict[str, dict[str, Any]] = {
+    "cells": {},
+    "nuclei": {},
+    "thin": {},
+}
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is to be found and by which method; the settings depend on whether the model can.
+
+    Attributes
+    ----------
+    method : {"auto", "dense", "points"}
+        "auto" takes the dense head where the model has one, unless a setting is given that only
+        points have.
+    preset : str
+        One of `PRESETS`.
+    settings : AutomaticSettings or DenseSettings, optional
+        All settings, instead of a preset; they tell the method.
+    changes : dict
+        Settings that differ; None leaves one as it is.
+
+    Examples
+    --------
+    >>> Search().settings_for(finds_objects=True).method
+    'dense'
+    >>> Search(changes={"spacing_px": 8}).settings_for(finds_objects=True).method
+    'points'
+    """
+
+    method: Method = "auto"
+    preset: str = "cells"
+    settings: FindSettings | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings_for(self, *, finds_objects: bool) -> FindSettings:
+        """Choose the method, and give its settings.
+
+        Parameters
+        ----------
+        finds_objects : bool
+            Whether the model that finds has a dense head.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such method, preset or setting, or a value is out of its range.
+        ModelError
+            If the dense head is wanted of a model that has none.
+        """
+        changes = {name: value for name, value in self.changes.items() if value is not None}
+        if self._takes_dense(finds_objects, changes):
+            if not finds_objects:
+                raise ModelError(
+                    "This model has no dense head, so it finds objects by points only. Use "
+                    "method='points', or let another model find them: find='micro'."
+                )
+            if self.settings is not None:
+                return changed(self.settings, changes)
+            return DenseSettings.of({**_of_preset(DENSE_PRESETS, self.preset), **changes}.items())
+        diameter = changes.pop("diameter", None)
+        if diameter:  # points half as far apart as objects are wide find them all
+            changes = {"spacing_px": max(1, round(diameter / 2))} | changes
+        if self.settings is not None:
+            return changed(self.settings, changes)
+        return AutomaticSettings.preset(self.preset, **changes)
+
+    def _takes_dense(self, finds_objects: bool, changes: Mapping[str, Any]) -> bool:
+        if self.method not in METHODS:
+            raise SettingsError(
+                f"There is no method {self.method!r}. Choose one of {', '.join(METHODS)}."
+            )
+        if self.settings is not None:
+            if self.method not in ("auto", self.settings.method):
+                raise SettingsError(
+                    f"method={self.method!r} and {type(self.settings).__name__} do not belong "
+                    "together. Leave the method away, or give settings of the other class."
+                )
+            return self.settings.method == "dense"
+        if self.method != "auto":
+            return self.method == "dense"
+        dense = {one.name for one in DenseSettings.described()}
+        points = {one.name for one in AutomaticSettings.described()}
+        return finds_objects and not changes.keys() & (points - dense)
+
+
+def changed(settings: FindSettings, changes: Mapping[str, Any]) -> FindSettings:
+    """Give settings with other values of some.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such setting, or it cannot have the value.
+
+    Examples
+    --------
+    >>> changed(DenseSettings(), {"min_score": 0.7}).min_score
+    0.7
+    """
+    return type(settings).of({**dict(settings.pairs()), **changes}.items())
+
+
+def _of_preset(presets: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    if name not in presets:
+        raise SettingsError(f"There is no preset {name!r}. Choose one of {', '.join(presets)}.")
+    return presets[name]

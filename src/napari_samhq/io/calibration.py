@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ _UNITS = (
     ("h", "h", "hour"),
     ("day", "d", "day"),
 )
+_LENGTH = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(\D*?)\s*")
 _OTHER_NAMES = {
     "micron": "um",
     "microns": "um",
@@ -183,6 +185,36 @@ class Calibration:
         if own not in _CM_PER or unit not in _CM_PER:
             return None
         return float(f"{size * _CM_PER[own] / _CM_PER[unit]:.12g}")
+
+    def pixels(self, length: float | str) -> float:
+        """Convert a length along the columns, given as a number of pixels or with a unit.
+
+        Raises
+        ------
+        SettingsError
+            If the text is no length, or the size of the pixels is not known.
+
+        Examples
+        --------
+        >>> Calibration.of(2, 0.5, "um").pixels("12 um"), Calibration.of(2).pixels(30)
+        (24.0, 30.0)
+        """
+        if not isinstance(length, str):
+            return float(length)
+        found = _LENGTH.fullmatch(length)
+        if found is None:
+            raise SettingsError(
+                f"{length!r} is no length. Give a number of pixels, or one with a unit as '12 um'."
+            )
+        unit = short_unit(found[2])
+        pixel = 1.0 if unit == _PIXEL else self.along(-1, unit)
+        if pixel is None:
+            raise SettingsError(
+                f"{length!r} cannot be converted to pixels, whose size is {self.pixel_size[-1]:g} "
+                f"{self.unit}. Say how large they are (pixel_size=0.65, unit='um'), or give the "
+                "length in pixels."
+            )
+        return float(found[1]) / pixel
 
 
 def short_unit(unit: Any) -> str:

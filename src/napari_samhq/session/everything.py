@@ -15,6 +15,7 @@ from napari_samhq.core.edits import check_value, read_region
 from napari_samhq.core.journal import Committed
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import Cancelled, ImageError, ModelError, SamHQError
+from napari_samhq.inference.settings import Search
 from napari_samhq.session.plane import visible_region
 from napari_samhq.session.runner import Progress, amounts
 from napari_samhq.session.shown import Shown
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from napari_samhq.batch.run import Step
     from napari_samhq.batch.site import Site
     from napari_samhq.core.planes import Plane
-    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.settings import FindSettings, Method
     from napari_samhq.session.desk import Desk
     from napari_samhq.session.engine import Engine
     from napari_samhq.session.runner import Report
@@ -47,6 +48,14 @@ class _Found:
     masks: tuple[CroppedMask, ...]
     scores: tuple[float, ...]
     fingerprint: str
+    finder: str  # fingerprint of the model that found them, if another one outlined them
+    settings: FindSettings
+
+    @property
+    def record(self) -> tuple[tuple[str, Any], ...]:
+        """What is written down with each object."""
+        how = (("method", self.settings.method), *self.settings.pairs())
+        return (*how, ("finder", self.finder)) if self.finder else how
 
 
 class Finding:
@@ -59,6 +68,8 @@ class Finding:
         preset: str = "cells",
         region: Region = None,
         *,
+        method: Method = "auto",
+        find: str | None = None,
         progress: Report | bool | None = None,
         **settings: Any,
     ) -> list[int]:
@@ -75,11 +86,16 @@ class Finding:
         region : pair of slices or "visible", optional
             Rows and columns to segment, which cut what goes on beyond them; or what is on the
             screen, of which objects come whole; the whole plane when left out.
+        method : {"auto", "dense", "points"}, optional
+            What objects are found by, as in :func:`napari_samhq.segment_everything`.
+        find : str, optional
+            Name of the model that finds the objects; that of the session then outlines them.
         progress : bool or callable, optional
             True for a bar. A function gets a :class:`~napari_samhq.session.runner.Progress` often;
             it may raise :class:`~napari_samhq.errors.Cancelled`: nothing is written then.
         **settings
-            What differs from the preset, such as ``smallest_px=80``, see
+            What differs from the preset, such as ``smallest_px=80`` or ``diameter=30``, see
+            :class:`~napari_samhq.inference.settings.DenseSettings` and, for points,
             :class:`~napari_samhq.inference.settings.AutomaticSettings`.
 
         Returns
@@ -94,11 +110,9 @@ class Finding:
         LayerError, PromptError
             If the labels layer or the rules for objects cannot take any. Nothing is changed then.
         """
-        from napari_samhq.inference.settings import AutomaticSettings
-
-        wanted = AutomaticSettings.preset(preset, **settings)
+        search = Search(method, preset, changes=settings)
         with reporting(progress, amounts) as report:
-            return Everything(self.desk).run(wanted, region, wait=True, progress=report)
+            return Everything(self.desk).run(search, region, find=find, wait=True, progress=report)
 
 
 class Everything:
@@ -115,9 +129,10 @@ class Everything:
 
     def run(
         self,
-        settings: AutomaticSettings,
+        search: Search,
         region: Region = None,
         *,
+        find: str | None = None,
         wait: bool,
         progress: Report | None = None,
         instead: bool = False,
@@ -126,10 +141,12 @@ class Everything:
 
         Parameters
         ----------
-        settings : AutomaticSettings
+        search : Search
             What to look for.
         region : pair of slices, "visible" or None
             Where.
+        find : str, optional
+            Name of the model that finds the objects, if it is not the session's.
         wait : bool
             Whether to return when all is done. Otherwise the status tells how it goes, and no
             label ids come back.
@@ -142,6 +159,7 @@ class Everything:
         desk, making = self._desk, self._desk.making
         if making.asker.must_fetch and not wait:
             raise ModelError(sentence(State.MUST_FETCH, model=making.asker.model))
+        search.settings_for(finds_objects=True)  # what cannot be is refused at once
         plane = desk.plane()
         view, model, asked = making.view(plane), making.asker.model, self._subject()
         part, is_cut = self._part(plane, view, region), not isinstance(region, str)
@@ -155,14 +173,15 @@ class Everything:
                     progress(stage)
                 report(stage)
 
-            return _find(making.asker.engine, model, view, settings, part, tell, is_cut=is_cut)
+            models = model, find or model
+            return _find(making.asker.engine, models, view, search, part, tell, is_cut=is_cut)
 
         def take(found: _Found) -> None:
             if self._subject() != asked:
                 return
             taken_back = instead and self._take_back_last(plane)
             try:
-                written.extend(self._write(plane, view, model, settings, found))
+                written.extend(self._write(plane, view, model, found))
             except SamHQError as error:
                 if taken_back:
                     desk.ledger.redo()
@@ -217,16 +236,14 @@ class Everything:
             )
         return rows, cols
 
-    def _write(
-        self, plane: Plane, view: PlaneView, model: str, settings: AutomaticSettings, found: _Found
-    ) -> list[int]:
+    def _write(self, plane: Plane, view: PlaneView, model: str, found: _Found) -> list[int]:
         """Write what is new as one step, and say how it went."""
         desk, making = self._desk, self._desk.making
         drafts = making.drafts(plane)
         new = [
             (mask, score)
             for mask, score in zip(found.masks, found.scores, strict=True)
-            if self._is_new(plane, mask, settings)
+            if self._is_new(plane, mask, found.settings)
         ]
         if not new:
             known = " They are all there already." if found.masks else " Try other settings."
@@ -252,7 +269,7 @@ class Everything:
             answers,
             rules=replace(desk.ledger.rules, overlap="keep"),
             **dict(view.seen),
-            everything=settings.pairs(),
+            everything=found.record,
         )
         count = len(event.commits)
         making.remark = (
@@ -264,7 +281,7 @@ class Everything:
             making.remark += f" {len(refused)} more were left out: {refused[0]}"
         return [commit.record.label_id for commit in event.commits]
 
-    def _is_new(self, plane: Plane, mask: CroppedMask, settings: AutomaticSettings) -> bool:
+    def _is_new(self, plane: Plane, mask: CroppedMask, settings: FindSettings) -> bool:
         """Whether enough of a mask belongs to no other object."""
         free = mask.array() & (read_region(self._desk.labels.data, plane, mask.region) == 0)
         left, area = int(np.count_nonzero(free)), int(np.count_nonzero(mask.array()))
@@ -273,41 +290,41 @@ class Everything:
 
 def _find(
     engine: Engine,
-    model: str,
+    models: tuple[str, str],
     view: PlaneView,
-    settings: AutomaticSettings,
+    search: Search,
     region: tuple[slice, slice],
     report: Report,
     *,
     is_cut: bool,
 ) -> _Found:
-    """Ask the model for all objects in a region of a plane; `report` may raise to stop.
+    """Ask a model for all objects in a region of a plane, and another one for their outlines.
 
-    What it said is kept, tile by tile: a run that was stopped goes on where it was, and another
-    choice among the masks asks nothing anew.
+    `report` may raise to stop. What they said is kept, tile by tile: a run that was stopped goes on
+    where it was, and another choice among the masks asks nothing anew.
     """
-    from napari_samhq.batch.candidates import loosened
-    from napari_samhq.batch.everything import in_memory_site
+    from napari_samhq.batch.opening import in_memory_site
 
-    predictor = engine.load(model, report)
+    predictor, finder = (engine.load(model, report) for model in models)
     report(Progress(_STAGE))
-    site = in_memory_site(view.source(), predictor, loosened(settings), region=region)
+    site = in_memory_site(view.source(), predictor, search, find=finder, region=region, loose=True)
     site.plan = replace(site.plan, past_the_edge=not is_cut)
     site.results = engine.tiles((site.plan.run_id, view.identity, view.plane))
-    with closing(_objects(site, settings)) as steps:
+    with closing(_objects(site)) as steps:
         while True:
             try:
                 with engine.turn():
                     step = next(steps)
             except StopIteration as stop:
                 masks, scores = stop.value
-                return _Found(masks, scores, str(getattr(predictor, "fingerprint", "")))
+                name = str(getattr(predictor, "fingerprint", ""))
+                return _Found(masks, scores, name, site.plan.finder, site.wanted)
             known = step.stage == "segment"
             report(Progress(_STAGE, step.done, step.total) if known else Progress(_STAGE))
 
 
 def _objects(
-    site: Site, settings: AutomaticSettings
+    site: Site,
 ) -> Generator[Step, None, tuple[tuple[CroppedMask, ...], tuple[float, ...]]]:
     """Do all tiles, choose, and cut out what is seen of each object."""
     from napari_samhq.batch.candidates import narrowed
@@ -316,7 +333,7 @@ def _objects(
     from napari_samhq.batch.tasks import choose_objects, paint_block
 
     keys = yield from iter_segment(site, local_workers(1), keep_going=False)
-    site = narrowed(site, keys, settings)
+    site = narrowed(site, keys, site.wanted)
     choosing = choose_objects(site.plan, site.results, keys)
     while True:
         try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_samhq.core.drafts import Output
     from napari_samhq.core.planes import Plane
-    from napari_samhq.inference.settings import AutomaticSettings
+    from napari_samhq.inference.settings import Search
     from napari_samhq.session import Session
     from napari_samhq.session.everything import Region
     from napari_samhq.ui.controller import Controller
@@ -76,13 +76,15 @@ class Actions:
         """Take the objects of a labels layer as rough masks, and find better outlines."""
         self._do(lambda session: session.add_labels(labels))
 
-    def segment_everything(self, settings: AutomaticSettings, region: Region) -> None:
+    def segment_everything(self, search: Search, find: str | None, region: Region) -> None:
         """Find all objects of the plane on the screen, or of a part of it.
 
         Pressed again with other settings, it changes what it found before.
         """
         self._do(
-            lambda session: Everything(session.desk).run(settings, region, wait=False, instead=True)
+            lambda session: Everything(session.desk).run(
+                search, region, find=find, wait=False, instead=True
+            )
         )
 
     def use_labels(self, labels: Labels | None) -> None:

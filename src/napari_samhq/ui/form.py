@@ -64,6 +64,11 @@ class Form(QWidget):
                 grid.addWidget(control, row, 1)
             self._show(one, one.default)
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the controls show, by the names of the settings."""
+        return {one.name: self._value(one) for one in self.settings}
+
     def show_values(self, values: Settings) -> None:
         """Show these settings, without saying that they were edited."""
         for one in self.settings:
@@ -85,13 +90,16 @@ class Form(QWidget):
         if one.kind is int:
             spin = QSpinBox()
             spin.setRange(int(one.low or 0), _MOST if one.high is None else int(one.high))
+            spin.setSpecialValueText(one.zero)
             spin.setKeyboardTracking(False)  # a number is meant once it is written to its end
             spin.valueChanged.connect(lambda value: self.edited.emit(one.name, value))
             return spin
-        if one.kind is float and one.low is not None and one.high is not None:
+        if one.kind is float and one.low is not None:
             share = QDoubleSpinBox()
-            share.setRange(one.low, one.high)
-            share.setSingleStep((one.high - one.low) / 20)
+            share.setRange(one.low, _MOST if one.high is None else one.high)
+            share.setSingleStep(5 if one.high is None else (one.high - one.low) / 20)
+            share.setDecimals(1 if one.high is None else 2)
+            share.setSpecialValueText(one.zero)
             share.setKeyboardTracking(False)
             share.valueChanged.connect(lambda value: self.edited.emit(one.name, value))
             return share
@@ -115,6 +123,16 @@ class Form(QWidget):
         if chosen:
             line.setText(chosen)
             self.edited.emit(one.name, chosen)
+
+    def _value(self, one: Setting) -> Any:
+        control = self.controls[one.name]
+        if one.kind is bool:
+            return control.isChecked()
+        if one.choices:
+            return one.choices[control.currentIndex()]
+        if isinstance(control, (QSpinBox, QDoubleSpinBox)):
+            return control.value()
+        return one.kind(control.text())
 
     def _show(self, one: Setting, value: Any) -> None:
         control = self.controls[one.name]

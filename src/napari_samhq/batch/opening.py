@@ -1,0 +1,142 @@
+"""Open an image and models by whatever they are given as, and plan what is to be done."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_samhq.batch.identity import image_identity, mask_identity
+from napari_samhq.core.outline_masks import BothMasks
+from napari_samhq.errors import ImageError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_samhq.batch.site import Site
+    from napari_samhq.core.tiling import Region
+    from napari_samhq.inference.automatic import SupportsLogits
+    from napari_samhq.inference.settings import Search
+    from napari_samhq.inference.source import ImageSource
+
+__all__ = ["in_memory_site"]
+
+
+def in_memory_site(
+    image: Any,
+    model: Any,
+    search: Search,
+    *,
+    find: Any = None,
+    region: Region | None = None,
+    mask: Any = None,
+    within: Any = None,
+    contrast_limits: tuple[float, float] | None = None,
+    loose: bool = False,
+    is_shared: bool = False,
+) -> Site:
+    """Open image and models, and plan the work; other processes must be able to if it is shared.
+
+    Parameters
+    ----------
+    image, model, find, region, mask, within, contrast_limits
+        As in :func:`~napari_samhq.batch.everything.segment_everything`.
+    search : Search
+        What to look for.
+    loose : bool, optional
+        Whether to keep also what fits no usual settings, to choose from later.
+    is_shared : bool, optional
+        Whether other processes will open them too.
+
+    Raises
+    ------
+    ImageError, ModelError, SettingsError
+        If something cannot be used as it is.
+    """
+    from napari_samhq.batch.plan import Plan
+    from napari_samhq.batch.results import MemoryResults
+    from napari_samhq.batch.site import Site
+    from napari_samhq.inference.settings import DenseSettings
+
+    open_source = _source_opener(image, contrast_limits)
+    open_predictor = _predictor_opener(model, is_shared)
+    open_finder = None if find is None else _predictor_opener(find, is_shared)
+    source, predictor = open_source(), open_predictor()
+    finder = predictor if open_finder is None else open_finder()
+    if finder.fingerprint == predictor.fingerprint:  # there is nothing to ask again
+        open_finder, finder = None, predictor
+    wanted = search.settings_for(finds_objects=bool(getattr(finder, "finds_objects", False)))
+    settings = wanted.loosened() if loose else wanted
+    if isinstance(settings, DenseSettings):
+        settings = settings.fitted(finder.input_size, source.shape)
+    for name, one in (("mask", mask), ("within", within)):
+        if one is not None and tuple(one.shape) != source.shape:
+            raise ImageError(
+                f"{name} has the shape {tuple(one.shape)} and the image {source.shape}; they must "
+                "be equal."
+            )
+    plan = Plan(
+        image_shape=source.shape,
+        area=_area(region, source.shape),
+        settings=settings,
+        contrast_limits=source.contrast_limits,
+        model=f"{predictor.fingerprint} {predictor.precision}",
+        image=image_identity(source),
+        foreground="" if mask is None else mask_identity(mask),
+        within="" if within is None else mask_identity(within),
+        finder="" if open_finder is None else f"{finder.fingerprint} {finder.precision}",
+    )
+    asked = mask if within is None else within if mask is None else BothMasks(mask, within)
+    site = Site(plan, MemoryResults(), None, open_source, open_predictor, asked, within=within)
+    site.open_finder = open_finder
+    site.wanted = wanted
+    site.source, site.predictor, site.finder = source, predictor, finder  # open already
+    return site
+
+
+def _source_opener(image: Any, limits: tuple[float, float] | None) -> Callable[[], ImageSource]:
+    from napari_samhq.inference.source import ImageSource
+    from napari_samhq.io.images import open_image
+
+    if isinstance(image, (str, Path)):
+        return partial(open_image, Path(image).absolute(), contrast_limits=limits)
+    return partial(ImageSource.of, image, contrast_limits=limits)
+
+
+def _predictor_opener(model: Any, is_shared: bool) -> Callable[[], SupportsLogits]:
+    if callable(model) and (isinstance(model, type) or not hasattr(model, "iter_logits")):
+        opener: Callable[[], SupportsLogits] = model
+        return opener
+    if isinstance(model, (str, Path)):
+        path = Path(model)
+        return partial(_load_predictor, str(path.absolute()) if path.exists() else str(model))
+    if is_shared:
+        raise ModelError(
+            f"Workers of a cluster load the model themselves, so it must be a name or a path, and "
+            f"not {model!r}."
+        )
+    return partial(_load_predictor, model)
+
+
+def _load_predictor(model: Any) -> SupportsLogits:
+    if hasattr(model, "iter_logits"):
+        predictor: SupportsLogits = model
+        return predictor
+    from napari_samhq.checkpoints import load_model
+    from napari_samhq.inference.predictor import Predictor
+
+    return Predictor(load_model(model) if isinstance(model, str) else model)
+
+
+def _area(region: Any, shape: tuple[int, int]) -> Region:
+    """Give both slices a start and a stop inside of the image."""
+    if region is None:
+        region = (slice(None), slice(None))
+    try:
+        rows, cols = (slice(*part.indices(n)[:2]) for part, n in zip(region, shape, strict=True))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ImageError(
+            f"region={region!r} is no pair of slices; give rows and columns, for example "
+            "(slice(0, 500), slice(200, 900))."
+        ) from error
+    return rows, cols
