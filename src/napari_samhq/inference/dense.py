@@ -2,7 +2,8 @@
 
 Seeds are places that are far from the border and near the middle of an object, as in the automatic
 segmentation of Segment Anything for Microscopy (Archit et al., Nature Methods 2025); a watershed
-grows them inside of the foreground.
+grows them inside of the foreground. Seeds are not where that depth is above a threshold, but where
+it has a peak: so touching objects are told apart also where the model is modest.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ BLUR_RADIUS = 3
 """Places of the maps that what is found in one depends on, at most, beside the object itself."""
 
 _BLUR = 1.0  # standard deviation, places of the maps
-_SEED_DEPTH = 0.5
+_PROMINENCE = 0.15  # a peak of less is part of a higher one
+_LEAST_PEAK = 0.2
+_ROUNDING = 1e-5
 _LARGEST_LOGIT = 6.0  # keeps borders between two objects in the middle of two places
 
 
@@ -122,10 +125,10 @@ def find_objects(maps: ObjectMaps) -> DenseObjects:
     """
     from skimage.segmentation import watershed
 
+    inside = maps.foreground > 0
     depth = (maps.border.clip(0, 1) + maps.middle.clip(0, 1)) / 2
     depth = ndimage.gaussian_filter(depth, _BLUR, radius=BLUR_RADIUS, mode="nearest")
-    inside = maps.foreground > 0
-    seeds, count = ndimage.label(inside & (depth > _SEED_DEPTH))
+    seeds, count = _peaks(np.where(inside, depth, 0))
     labels = watershed(-depth, seeds, mask=inside).astype(np.int32, copy=False)
     boxes = tuple(box for box in ndimage.find_objects(labels, count) if box is not None)
     assert len(boxes) == count  # each has its seed
@@ -135,3 +138,19 @@ def find_objects(maps: ObjectMaps) -> DenseObjects:
     peaks = ndimage.maximum(depth, labels, np.arange(1, count + 1)) if count else np.zeros(0)
     scores = probability / np.maximum(areas, 1) * np.minimum(peaks, 1)
     return DenseObjects(maps, labels, depth, boxes, np.asarray(scores, dtype=np.float64))
+
+
+def _peaks(depth: NDArray[np.float32]) -> tuple[NDArray[np.int32], int]:
+    """Label the peaks that rise by enough above the way to a higher one."""
+    from skimage.morphology import reconstruction
+
+    lowered = np.maximum(depth - np.float32(_PROMINENCE), 0)
+    height = depth - reconstruction(lowered, depth).astype(np.float32)
+    domes, count = ndimage.label(height > _ROUNDING)
+    numbers = np.arange(1, count + 1)
+    if not count:
+        return domes, 0
+    is_peak = ndimage.maximum(height, domes, numbers) >= _PROMINENCE - _ROUNDING
+    is_peak &= ndimage.maximum(depth, domes, numbers) > _LEAST_PEAK
+    renamed = np.concatenate([[0], np.where(is_peak, np.cumsum(is_peak), 0)]).astype(np.int32)
+    return renamed[domes], int(is_peak.sum())
