@@ -1,4 +1,4 @@
-"""All objects of held-out images: the dense head beside points and Otsu's threshold with a watershed.
+"""All objects of held-out images: the dense head, points, and Otsu's threshold with a watershed.
 
     python benchmarks/dense.py --data FOLDER [--model micro] [--find micro] [--images 2]
         [--methods dense otsu] [--calibrate] [--sources bbbc039 ...]

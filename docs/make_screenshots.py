@@ -212,7 +212,6 @@ def everything(photographer: Photographer) -> None:
         return
     dock = photographer.dock
     photographer.open_only("everything")
-    dock.everything.presets.setCurrentIndex(dock.everything.presets.findData("nuclei"))
     dock.everything.segment.click()
     photographer.wait(10)
     photographer.shoot("segmenting", settled=False)

@@ -17,6 +17,13 @@ def opened(open_dock, cells):
     return user
 
 
+def choose(panel, words):
+    """Choose how objects are found, by words of the choice."""
+    texts = [panel.finders.itemText(index) for index in range(panel.finders.count())]
+    (index,) = (number for number, text in enumerate(texts) if words in text)
+    panel.finders.setCurrentIndex(index)
+
+
 def test_one_press_finds_all_and_one_undo_takes_them_back(open_dock, cells):
     user = opened(open_dock, cells)
     panel = user.dock.everything
@@ -33,13 +40,15 @@ def test_one_press_finds_all_and_one_undo_takes_them_back(open_dock, cells):
 def test_settings_and_region_are_used(open_dock, cells):
     user = opened(open_dock, cells)
     panel = user.dock.everything
-    panel.presets.setCurrentIndex(panel.presets.findData("nuclei"))
-    assert panel.form.controls["smallest_px"].value() == 30  # as in the preset
-    panel.form.controls["smallest_px"].setValue(70)
-    assert (panel.settings.spacing_px, panel.settings.smallest_px) == (12, 70)
-    assert not panel.settings.by_box
-    panel.form.controls["by_box"].click()
-    assert panel.settings.by_box
+    choose(panel, "nuclei")
+    controls = panel.forms["points"].controls
+    assert controls["smallest_px"].value() == 30  # as in the preset
+    controls["smallest_px"].setValue(70)
+    assert panel.search.settings.spacing_px == 12
+    assert panel.search.settings.smallest_px == 70
+    assert not panel.search.settings.by_box
+    controls["by_box"].click()
+    assert panel.search.settings.by_box
     panel.regions.setCurrentIndex(panel.regions.findData("visible"))
     user.viewer.scene.camera.zoom *= 4
     user.viewer.scene.camera.center = (0, 60, 80)
@@ -60,7 +69,7 @@ def test_cancel_acts_within_a_tile(open_dock, cells, predictor, delay):
     user.until(lambda: user.dock.status.running.isVisible() and "predict" in dict(predictor.calls))
     assert user.sentence.startswith("Looking for all objects.")
     assert not user.dock.everything.segment.isEnabled()
-    assert user.dock.status.bar.maximum() > 0  # tells how far it is
+    user.until(lambda: user.dock.status.bar.maximum() > 0)  # tells how far it is
     asked = len(predictor.calls)
     user.press(user.dock.status.cancel)
     assert user.sentence == "Stopped. Nothing was changed. Press Segment to go on where it stopped."
@@ -78,12 +87,14 @@ def test_cancel_acts_within_a_tile(open_dock, cells, predictor, delay):
 def test_another_smallest_area_changes_what_was_found(open_dock, cells, predictor):
     user = opened(open_dock, cells)
     panel = user.dock.everything
+    choose(panel, "cells")
+    panel.forms["points"].controls["smallest_px"].setValue(40)  # nothing is there to choose from
+    assert not predictor.calls or dict(predictor.calls).keys() == {"embed"}
     user.press(panel.segment)
     user.until(lambda: "Undo takes them back." in user.sentence)
     first, asked = user.session.objects, len(predictor.calls)
     assert first["area"].max() < 100
-    panel.form.controls["smallest_px"].setValue(150)
-    user.press(panel.segment)
+    panel.forms["points"].controls["smallest_px"].setValue(150)  # at once
     user.until(lambda: user.session.objects["area"].min() >= 100)  # the larger masks, if any
     assert len(predictor.calls) == asked
     user.key(Qt.Key.Key_Z, CTRL)

@@ -69,22 +69,16 @@ def in_memory_site(
     settings = wanted.loosened() if loose else wanted
     if isinstance(settings, DenseSettings):
         settings = settings.fitted(finder.input_size, source.shape)
-    for name, one in (("mask", mask), ("within", within)):
-        if one is not None and tuple(one.shape) != source.shape:
-            raise ImageError(
-                f"{name} has the shape {tuple(one.shape)} and the image {source.shape}; they must "
-                "be equal."
-            )
     plan = Plan(
         image_shape=source.shape,
         area=_area(region, source.shape),
         settings=settings,
         contrast_limits=source.contrast_limits,
-        model=f"{predictor.fingerprint} {predictor.precision}",
+        model=_weights(predictor),
         image=image_identity(source),
-        foreground="" if mask is None else mask_identity(mask),
-        within="" if within is None else mask_identity(within),
-        finder="" if open_finder is None else f"{finder.fingerprint} {finder.precision}",
+        foreground=_named(mask, "mask", source.shape),
+        within=_named(within, "within", source.shape),
+        finder="" if open_finder is None else _weights(finder),
     )
     asked = mask if within is None else within if mask is None else BothMasks(mask, within)
     site = Site(plan, MemoryResults(), None, open_source, open_predictor, asked, within=within)
@@ -92,6 +86,22 @@ def in_memory_site(
     site.wanted = wanted
     site.source, site.predictor, site.finder = source, predictor, finder  # open already
     return site
+
+
+def _weights(predictor: SupportsLogits) -> str:
+    return f"{predictor.fingerprint} {predictor.precision}"
+
+
+def _named(mask: Any, name: str, image_shape: tuple[int, int]) -> str:
+    """Name the content of a mask; empty where there is none."""
+    if mask is None:
+        return ""
+    if tuple(mask.shape) != image_shape:
+        raise ImageError(
+            f"{name} has the shape {tuple(mask.shape)} and the image {image_shape}; they must be "
+            "equal."
+        )
+    return mask_identity(mask)
 
 
 def _source_opener(image: Any, limits: tuple[float, float] | None) -> Callable[[], ImageSource]:

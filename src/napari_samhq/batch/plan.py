@@ -92,7 +92,8 @@ class Plan:
         values["method"] = self.settings.method
         # Plans of before there were such things keep their names.
         usual = {"within": "", "finder": "", "method": "points"}
-        values = {name: v for name, v in values.items() if usual.get(name) != v}
+        for name in [name for name, value in usual.items() if values[name] == value]:
+            del values[name]
         return json.dumps({"task_version": TASK_VERSION, **values}, sort_keys=True, indent=1)
 
     @classmethod

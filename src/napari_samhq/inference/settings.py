@@ -179,7 +179,9 @@ class DenseSettings(Settings):
         low=0,
         zero="automatic",
     )
-    min_score: float = setting(0.35, "How sure", "Less certain objects are left out.", low=0, high=1)
+    min_score: float = setting(
+        0.35, "How sure", "Less certain objects are left out.", low=0, high=1
+    )
     smallest_px: int = setting(20, "Smallest area", "Smaller objects are left out.", low=1)
     largest_px: int = setting(
         0, "Largest area", "Larger objects are left out; 0 for no limit.", low=0

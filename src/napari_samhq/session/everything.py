@@ -39,6 +39,7 @@ __all__ = ["Everything", "Finding", "Region"]
 Region: TypeAlias = tuple[slice, slice] | Literal["visible"] | None
 
 _STAGE = "everything"
+_NOTHING = "No new object was found."
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,16 +196,23 @@ class Everything:
         desk.changed.emit()
         return written
 
-    def _take_back_last(self, plane: Plane) -> bool:
-        """Take back a run over everything in a plane, if nothing was done since."""
-        ledger = self._desk.ledger
-        last = next(reversed(tuple(ledger.journal)), None)
-        is_run = (
+    @property
+    def is_latest(self) -> bool:
+        """Whether such a run was the last thing done here, so that `instead` changes it."""
+        found_nothing = self._desk.making.remark.startswith(_NOTHING)
+        return found_nothing or self._is_last_in(self._desk.plane())
+
+    def _is_last_in(self, plane: Plane) -> bool:
+        last = next(reversed(tuple(self._desk.ledger.journal)), None)
+        return (
             isinstance(last, Committed)
             and last.plane == plane
             and all("everything" in dict(commit.record.seen) for commit in last.commits)
         )
-        return is_run and ledger.undo() is not None
+
+    def _take_back_last(self, plane: Plane) -> bool:
+        """Take back a run over everything in a plane, if nothing was done since."""
+        return self._is_last_in(plane) and self._desk.ledger.undo() is not None
 
     def _subject(self) -> tuple[Any, ...]:
         """Collect what must not change while the model is at work: what it looks at, and which."""
@@ -247,7 +255,7 @@ class Everything:
         ]
         if not new:
             known = " They are all there already." if found.masks else " Try other settings."
-            making.remark = f"No new object was found.{known}"
+            making.remark = f"{_NOTHING}{known}"
             return []
         first = making.new_draft(drafts).label_id
         check_value(first + len(new) - 1, desk.labels.data.dtype)

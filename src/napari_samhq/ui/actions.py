@@ -87,6 +87,14 @@ class Actions:
             )
         )
 
+    def can_choose_anew(self) -> bool:
+        """Tell whether other thresholds change what was found, and ask no model."""
+        controller = self._controller
+        session = controller.session
+        if session is None or controller.status.busy:
+            return False
+        return Everything(session.desk).is_latest
+
     def use_labels(self, labels: Labels | None) -> None:
         """Have objects go into another labels layer; None for a new one."""
 

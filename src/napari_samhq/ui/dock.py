@@ -179,6 +179,7 @@ class SamHQDock(QWidget):
             lambda index: commands.refine(labels_of(controller.viewer, controller.session)[index])
         )
         self.everything.wanted.connect(commands.segment_everything)
+        self.everything.refiltered.connect(self._choose_anew)
         self.settings.target_chosen.connect(self._use_target)
         self.settings.preview_wanted.connect(self._showing.preview)
         self.status.fetch_wanted.connect(self._do("fetch"))
@@ -214,6 +215,10 @@ class SamHQDock(QWidget):
         layers = targets_of(self.controller.viewer, self.controller.session)
         self.commands.use_labels(layers[index] if index < len(layers) else None)
         self._showing.layers()
+
+    def _choose_anew(self) -> None:
+        if self.commands.can_choose_anew():
+            self.everything.ask()
 
     def _step(self, by: int) -> None:
         if not self.commands.step(by):
