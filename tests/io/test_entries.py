@@ -146,6 +146,16 @@ def test_one_bad_box_is_left_out(tmp_path: Path, box: Any) -> None:
         read_prompts(path, strict=True)
 
 
+def test_what_is_wrong_with_another_image_does_not_matter(tmp_path: Path) -> None:
+    listed = [{"id": n, "file_name": f"{n}.tif", "height": 100, "width": 1200} for n in (1, 2)]
+    path = _coco(tmp_path, _one(image_id=2, bbox=None, segmentation=[[]]), images=listed)
+    assert len(read_objects(path, image_name="1.tif", strict=True)) == 99
+    assert len(read_prompts(path, "1.tif", strict=True)) == 99
+    for read in (read_objects, read_prompts):
+        with pytest.raises(FileError, match="annotation 777"):
+            read(path, image_name="2.tif")
+
+
 def test_one_bad_image_is_left_out_with_what_belongs_to_it(tmp_path: Path) -> None:
     images = [
         {"id": 1, "file_name": "a.tif", "height": 100, "width": 1200},

@@ -13,18 +13,34 @@ from typing import TYPE_CHECKING, Any
 from napari_samhq.core.drawn import Drawn, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc
 from napari_samhq.errors import FileError
-from napari_samhq.io.coco_segmentations import decode, encode, polygons_of, size_of
+from napari_samhq.io.coco_contents import (
+    Images,
+    annotations_of,
+    categories_of,
+    chosen_id,
+    chosen_image,
+    content_of,
+    image_id_of,
+    images_of,
+    is_of_another,
+)
+from napari_samhq.io.coco_segmentations import decode, encode, polygons_of
 from napari_samhq.io.entries import Entries
-from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json, write_json
-from napari_samhq.io.json_kinds import other_json
-from napari_samhq.io.names import file_name, image_stem
+from napari_samhq.io.json_files import as_list, as_mapping, as_number, write_json
 from napari_samhq.io.objects import FileObject, box_xywh, check_image_shape, check_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["CocoImage", "chosen_image", "read_coco", "read_coco_boxes", "write_coco"]
+__all__ = [
+    "CocoImage",
+    "chosen_image",
+    "read_coco",
+    "read_coco_boxes",
+    "read_coco_image",
+    "write_coco",
+]
 
 _LABEL_ID = "label_id"  # ours, beside the keys of the format
 _OBJECT = "object"
@@ -142,24 +158,61 @@ def read_coco(
     SamHQWarning
         If annotations or images were left out.
     """
-    content = _content(path)
-    images = _images(content, path, strict)
-    categories = _categories(content)
-    objects: dict[int, list[FileObject]] = {number: [] for number in images}
-    boxes: dict[int, list[tuple[int, list[float]]]] = {number: [] for number in images}
+    content = content_of(path)
+    return _read(content, images_of(content, path, strict), path, boxes_alone, strict)
+
+
+def read_coco_image(
+    path: str | Path, image_name: str | None = None, *, strict: bool = False
+) -> CocoImage:
+    """Read one image of a COCO instances file; what is wrong with others does not matter.
+
+    Parameters
+    ----------
+    path, strict
+        As :func:`read_coco`.
+    image_name : str, optional
+        Which image, see :func:`chosen_image`.
+
+    Raises
+    ------
+    FileError
+        As :func:`read_coco` and :func:`chosen_image`.
+    """
+    content = content_of(path)
+    images = images_of(content, path, strict)
+    number = chosen_id(images, image_name, path)
+    (image,) = _read(content, {number: images[number]}, path, False, strict, images)
+    return image
+
+
+def _read(
+    content: Mapping[str, Any],
+    wanted: Images,
+    path: str | Path,
+    boxes_alone: bool,
+    strict: bool,
+    known: Container[Any] = (),
+) -> list[CocoImage]:
+    """Read the annotations of images; those of others that are known are passed over."""
+    categories = categories_of(content)
+    objects: dict[int, list[FileObject]] = {number: [] for number in wanted}
+    boxes: dict[int, list[tuple[int, list[float]]]] = {number: [] for number in wanted}
     with Entries.of(path, "annotation", strict=strict) as entries:
-        for where, given in _annotations(content):
+        for where, given in annotations_of(content):
+            if is_of_another(given, wanted, known):
+                continue
             with entries.each(where):
                 annotation = as_mapping(given, where)
-                number = _image_id(annotation, images, where)
+                number = image_id_of(annotation, wanted, where)
                 if boxes_alone and not annotation.get("segmentation"):
                     boxes[number].append(_box(annotation, where))
                     continue
-                read = _object(annotation, images[number][1], categories, where, entries)
+                read = _object(annotation, wanted[number][1], categories, where, entries)
                 objects[number].append(read)
     return [
         CocoImage(name, shape, tuple(_numbered(objects[number])), _rectangles(boxes[number]))
-        for number, (name, shape) in images.items()
+        for number, (name, shape) in wanted.items()
     ]
 
 
@@ -193,21 +246,18 @@ def read_coco_boxes(
     FileError
         As :func:`read_coco`, or if the file states another size of the image.
     """
-    content = _content(path)
-    images = _images(content, path, strict)
-    names = [name for name, _ in images.values()]
-    wanted = list(images)[chosen_image(names, image_name, path)]
+    content = content_of(path)
+    images = images_of(content, path, strict)
+    wanted = chosen_id(images, image_name, path)
     check_image_shape(images[wanted][1], shape, path)
     boxes = []
-    others = set(images) - {wanted}
     with Entries.of(path, "annotation", strict=strict) as entries:
-        for where, given in _annotations(content):
-            number = given.get("image_id") if isinstance(given, dict) else None
-            if isinstance(number, int | float) and number in others:
+        for where, given in annotations_of(content):
+            if is_of_another(given, (wanted,), images):
                 continue
             with entries.each(where):
                 annotation = as_mapping(given, where)
-                _image_id(annotation, images, where)
+                image_id_of(annotation, images, where)
                 boxes.append(_box(annotation, where))
     return _rectangles(boxes)
 
@@ -231,111 +281,6 @@ def _rectangles(boxes: Sequence[tuple[int, list[float]]]) -> dict[int, Drawn]:
         corners = ((top, left), (top, right), (bottom, right), (bottom, left))
         drawn[label_id] = Drawn(shapes=(DrawnShape("rectangle", corners),))
     return drawn
-
-
-def chosen_image(names: Sequence[str], wanted: str | None, path: str | Path) -> int:
-    """Find the image that is meant among those of a file.
-
-    Parameters
-    ----------
-    names : sequence of str
-        File names of the images, as the file gives them.
-    wanted : str or None
-        A name or path. Folders do not count where the names themselves are different, and neither
-        do the extensions of images; other dots belong to the name. None means the only image there
-        is.
-    path : str or Path
-        The file, for messages.
-
-    Returns
-    -------
-    int
-        Index into `names`.
-
-    Raises
-    ------
-    FileError
-        If it is not there, or could be several.
-
-    Examples
-    --------
-    >>> chosen_image(["a/cells.tif", "a/nuclei.tif"], "/data/nuclei.png", "boxes.json")
-    1
-    """
-    listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    if wanted is None:
-        if len(names) != 1:
-            raise FileError(
-                f"{path} holds {len(names)} images ({listed or 'none'}). Say which one: give its "
-                "file name (image_name=)."
-            )
-        return 0
-    for part in (str, file_name, image_stem):
-        found = [index for index, name in enumerate(names) if part(name) == part(wanted)]
-        if len(found) == 1:
-            return found[0]
-    raise FileError(
-        f"{path} holds no image {wanted!r}, or several. It holds {listed or 'no image at all'}."
-    )
-
-
-_Images = dict[int, tuple[str, tuple[int, int]]]
-
-
-def _content(path: str | Path) -> dict[str, Any]:
-    """Read a file, and check that it is one of this format."""
-    content = read_json(path)
-    lists = isinstance(content, dict) and all(
-        isinstance(content.get(name), list) for name in ("images", "annotations")
-    )
-    if not lists:
-        raise other_json(content, path, "COCO instances")
-    known: dict[str, Any] = content
-    return known
-
-
-def _categories(content: Mapping[str, Any]) -> dict[int, str]:
-    """Read the names of the categories; those that have no number name nothing."""
-    listed = content.get("categories")
-    known = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    return {one["id"]: str(one.get("name", "")) for one in known if type(one.get("id")) is int}
-
-
-def _images(content: Mapping[str, Any], path: str | Path, strict: bool) -> _Images:
-    """Read names and sizes of the images."""
-    images: _Images = {}
-    repeated = set()
-    with Entries.of(path, "image", strict=strict) as entries:
-        for place, one in enumerate(content["images"]):
-            number = one.get("id") if isinstance(one, dict) else None
-            where = f"image {place if number is None else number}"
-            with entries.each(where):
-                image = as_mapping(one, where)
-                number = as_number(image.get("id"), f"{where}: id", whole=True)
-                shape = size_of([image.get("height"), image.get("width")], where)
-                if number in images:
-                    repeated.add(number)
-                images[number] = str(image.get("file_name", "")), shape
-    if repeated:
-        raise FileError(
-            f"{path}: two images have the id {min(repeated)}, so that nothing says which one an "
-            "annotation belongs to. Give each its own id."
-        )
-    return images
-
-
-def _annotations(content: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Go through the annotations, each with its place, for messages."""
-    for place, one in enumerate(content["annotations"]):
-        number = one.get("id", place) if isinstance(one, dict) else place
-        yield f"annotation {number}", one
-
-
-def _image_id(annotation: Mapping[str, Any], images: _Images, where: str) -> int:
-    number: int = as_number(annotation.get("image_id"), f"{where}: image_id", whole=True)
-    if number not in images:
-        raise FileError(f"{where} belongs to image {number}, which is missing.")
-    return number
 
 
 def _object(

@@ -117,7 +117,10 @@ def read_prompts(
     which: dict[str, Any] = {"plane": plane, "axes": axes, "connected": connected}
     drawn = read_drawn(path, image_name, shape=shape, strict=strict, **which)
     if not drawn:
-        raise FileError(f"{path} has no prompt in it. Draw points, boxes or lines, and save again.")
+        in_plane = "" if plane is None else f" for plane {', '.join(map(str, plane))}"
+        raise FileError(
+            f"{path} has no prompt in it{in_plane}. Draw points, boxes or lines, and save again."
+        )
     if shape is None:
         without = {n: partial(_prompt_of, one) for n, one in drawn.items()}
         return _usable(without, None, path, strict)

@@ -334,11 +334,9 @@ def _objects(
     if name.endswith(".json") and not name.endswith(".samhq.json"):
         if is_labelme_file(path):
             return read_labelme(path, shape, strict=strict)
-        from napari_samhq.io.coco import chosen_image, read_coco
+        from napari_samhq.io.coco import read_coco_image
 
-        images = read_coco(path, strict=strict)
-        names = [one.file_name for one in images]
-        chosen = images[chosen_image(names, image_name, path)]
+        chosen = read_coco_image(path, image_name, strict=strict)
         check_image_shape(chosen.shape, shape, path)
         return list(chosen.objects)
     if name.endswith(".txt"):
