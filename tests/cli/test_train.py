@@ -143,3 +143,22 @@ def test_nothing_learned_is_a_failure(data: Path, base: Path, tmp_path: Path) ->
     assert result.exit_code == 1
     assert "Nothing was learned" in result.stderr
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-86-train")])
+def test_masks_in_place_of_labels_are_told_before_the_model(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (80, 80), dtype=np.uint8)
+    mask = np.kron([[1, 0], [0, 1]], np.ones((40, 40), bool)).astype(bool)
+    mask[38:42] = False
+    np.save(tmp_path / "image.npy", pixels)
+    np.save(tmp_path / "mask.npy", mask)
+    arguments = ("train", tmp_path / "image.npy", tmp_path / "mask.npy", "-o",
+                 tmp_path / "mine.safetensors", "--steps", "1")  # fmt: skip
+    refused = run(*arguments)
+    assert refused.exit_code == 1
+    assert "--connected" in refused.stderr
+    np.save(tmp_path / "mask.npy", mask.astype(np.uint8) * 255)
+    assert "object (255) is in 2 pieces" in run(*arguments, "--model", "none").stderr
+    apart = run(*arguments, "--model", "none", "--connected").stderr
+    assert "pieces" not in apart
+    assert "none" in apart  # the model, which comes after the labels

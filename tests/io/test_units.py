@@ -139,7 +139,15 @@ def test_units_of_imagej_may_differ_by_axis(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("written", "short"),
-    [("Micrometers", "um"), ("nanometre", "nm"), ("pixels", "pixel"), ("µs", "us"), ("in", "inch")],
+    [
+        ("Micrometers", "um"),
+        ("nanometre", "nm"),
+        ("pixels", "pixel"),
+        ("µs", "us"),
+        ("in", "inch"),
+        ("Mm", "Mm"),
+        ("MM", "mm"),
+    ],
 )
 def test_units_have_many_names(written: str, short: str) -> None:
     assert short_unit(written) == short

@@ -51,6 +51,7 @@ _OTHER_NAMES = {
     "sec": "s",
     "px": "pixel",
     "pixels": "pixel",
+    "reference frame": "pixel",
     "inches": "inch",
     "feet": "foot",
 }
@@ -68,6 +69,7 @@ _CM_PER = {"fm": 1e-13, "pm": 1e-10, "angstrom": 1e-8, "nm": 1e-7, "um": 1e-4, "
     "inch": 2.54,
     "foot": 30.48,
 }
+_LARGE = frozenset({"Mm", "Pm", "Ms", "Ps"})
 _PIXEL = "pixel"
 _CENTIMETRE_TAG = 3
 _USUAL_AXES = ("t", "z", "c")  # of which the last ones lead where nobody said
@@ -226,6 +228,8 @@ def short_unit(unit: Any) -> str:
     ('um', 'um', 'parsec', 'pixel')
     """
     name = str(unit).strip()
+    if name in _LARGE:  # a thousand million times what they are in small letters
+        return name
     return _SHORT.get(name, _SHORT.get(name.lower(), name)) or _PIXEL
 
 
