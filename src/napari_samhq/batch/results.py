@@ -219,7 +219,7 @@ def _candidates(boxes: list[Any], values: list[Any], bits: bytes) -> Iterator[Ca
         boxes, values, strict=True
     ):
         stop = start + -(-height * width // 8)
-        mask = CroppedMask(top, left, height, width, bits[start:stop])
+        mask = CroppedMask.of_bits((top, left), (height, width), bits[start:stop])
         yield Candidate.of(mask, score, stability, (row, col), step)
         start = stop
 

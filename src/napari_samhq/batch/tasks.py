@@ -274,7 +274,7 @@ _READING_ORDER = [*_RANK[1:], "worse"]
 def _row(candidate: Candidate) -> tuple[Any, ...]:
     """Write down what the order of candidates depends on, as `Candidate.rank` but small."""
     rows, cols = candidate.region
-    bits = hashlib.blake2b(candidate.mask.bits, digest_size=8).hexdigest().encode()
+    bits = hashlib.blake2b(candidate.mask.packed, digest_size=8).hexdigest().encode()
     place = (rows.start, cols.start, rows.stop, cols.stop)
     point = candidate.point_rc
     return (-candidate.quality, *place, *point, bits, candidate.area_px, candidate.score)

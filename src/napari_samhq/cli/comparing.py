@@ -264,13 +264,14 @@ def true_labels(
         If these are no labels, or those of an image of another shape.
     """
     from napari_samhq.io.labels import plane_of_labels
-    from napari_samhq.io.objects import labels_of
+    from napari_samhq.io.objects import labels_of, leaves_of
     from napari_samhq.io.planes import leading_axes
     from napari_samhq.io.results import read_objects
 
     if path.suffix.lower() in _OBJECTS:
         which: dict[str, Any] = {"plane": plane, "axes": leading_axes(image), "strict": strict}
-        return labels_of(read_objects(path, shape, image.name, **which), shape)
+        objects = read_objects(path, shape, image.name, **which)
+        return labels_of(leaves_of(objects, f"{path}"), shape)
     labels = plane_of_labels(path, plane)
     if labels.shape != shape:
         raise ImageError(

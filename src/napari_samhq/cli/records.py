@@ -191,12 +191,17 @@ def digest_of_prompts(prompts: Mapping[int, Prompt]) -> str:
     """
     import numpy as np
 
+    from napari_samhq.core.masks import CroppedMask
+
     digest = hashlib.sha256()
     for number in sorted(prompts):
         prompt = prompts[number]
         for name in ("points", "point_labels", "box", "mask"):
             value = getattr(prompt, name)
-            if value is not None:
+            if isinstance(value, CroppedMask):
+                digest.update(f"{number} {value}".encode())
+                digest.update(value.packed)
+            elif value is not None:
                 array = np.ascontiguousarray(value, dtype="<f8")
                 digest.update(f"{number} {name} {array.shape}".encode())
                 digest.update(array.tobytes())

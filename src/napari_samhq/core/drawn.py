@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.core.shapes import area_of_shape, prompt_from_shape
-from napari_samhq.errors import SamHQWarning
+from napari_samhq.errors import PromptError, SamHQWarning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from napari_samhq.core.masks import CroppedMask
 
 __all__ = ["CLOSED_SHAPES", "Drawn", "DrawnPoint", "DrawnShape"]
 
@@ -133,9 +132,10 @@ class Drawn:
         Returns
         -------
         Prompt
-            Cleaned: usable on an image of this shape. Closed shapes give the box around them,
-            polygons and ellipses also their area as mask; paths and lines give positive points
-            along them. A mask without positive points goes with the box around it.
+            Cleaned: usable on an image of this shape. Closed shapes give the box around them, and
+            the union of their areas as mask unless they are a single rectangle; paths and lines
+            give positive points along them. A mask without positive points goes with the box
+            around it.
 
         Raises
         ------
@@ -150,31 +150,62 @@ class Drawn:
         return replace(self.to_small_prompt(image_shape), mask=self.area(image_shape))
 
     def to_small_prompt(self, image_shape: tuple[int, int]) -> Prompt:
-        """Make the prompt without its mask, which takes as much memory as the image."""
+        """Make the prompt without its mask."""
         rows_cols = [np.array([[p.row, p.col] for p in self.points]).reshape(-1, 2)]
         labels = [np.array([int(p.positive) for p in self.points], dtype=np.int64)]
-        box: NDArray[np.float64] | None = None
         for shape in self.shapes:
-            part = prompt_from_shape(shape.vertices, shape.kind, image_shape)
-            box = part.box if part.box is not None else box
-            if part.points is not None and part.point_labels is not None:
-                rows_cols.append(part.points)
-                labels.append(part.point_labels)
+            if not shape.closed:
+                part = prompt_from_shape(shape.vertices, shape.kind, image_shape)
+                if part.points is not None and part.point_labels is not None:
+                    rows_cols.append(part.points)
+                    labels.append(part.point_labels)
+        box = self._box(image_shape)
         point_labels = np.concatenate(labels)
         if self.mask and box is None and not point_labels.any():
             box = _box_around(self.mask)  # a model finds little by a mask alone
         prompt = Prompt(np.concatenate(rows_cols), point_labels, box)
         return _thinned(prompt.cleaned(image_shape))
 
-    def area(self, image_shape: tuple[int, int]) -> NDArray[np.bool_] | None:
-        """Paint the rough mask, (H, W) bool: the one that came, or that of a polygon or ellipse."""
-        if self.mask:
-            painted = self.mask.within(image_shape)
-            return painted if painted.any() else None
-        for shape in reversed(self.shapes):
+    def _box(self, image_shape: tuple[int, int]) -> NDArray[np.float64] | None:
+        """Give the box around all closed shapes that lie in the image."""
+        boxes: list[NDArray[np.float64]] = []
+        useless: list[PromptError] = []
+        for shape in self.shapes:
             if shape.closed:
-                return area_of_shape(shape.vertices, shape.kind, image_shape)
-        return None
+                try:
+                    part = prompt_from_shape(shape.vertices, shape.kind, image_shape)
+                except PromptError as error:
+                    useless.append(error)
+                else:
+                    boxes += [] if part.box is None else [part.box]
+        if useless and not boxes:
+            raise useless[0]
+        if useless:
+            warnings.warn(
+                f"{len(useless)} of {len(useless) + len(boxes)} areas of one object left out. "
+                f"{useless[0]}",
+                SamHQWarning,
+                stacklevel=4,
+            )
+        if not boxes:
+            return None
+        corners = np.concatenate(boxes).reshape(-1, 2)
+        return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+
+    def area(self, image_shape: tuple[int, int] | None = None) -> CroppedMask | None:
+        """Give the rough mask: the one that came, or the union of the closed shapes.
+
+        None where there is none: a rectangle alone says no more than its box.
+        """
+        closed = [shape for shape in self.shapes if shape.closed]
+        if self.mask:
+            area = self.mask if image_shape is None else self.mask.cut(image_shape)
+        elif [shape.kind for shape in closed] == ["rectangle"]:
+            return None
+        else:
+            filled = [area_of_shape(one.vertices, one.kind, image_shape) for one in closed]
+            area = CroppedMask.union(filled)
+        return area or None
 
 
 def _box_around(mask: CroppedMask) -> NDArray[np.float64]:

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.filling import fill_rings
 from napari_samhq.core.masks import CroppedMask
-from napari_samhq.errors import FileError
+from napari_samhq.core.runs import combined, joined, rectangles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
 __all__ = ["fill_polygon", "one_ring", "outline_of", "rings_of", "smooth_outline"]
-
-_ROWS_AT_ONCE = 256  # so that coordinates of all pixels of a large area are never in memory
-
 
 def outline_of(mask: CroppedMask) -> BaseGeometry:
     """Trace the edges of a mask's pixels.
@@ -37,18 +35,15 @@ def outline_of(mask: CroppedMask) -> BaseGeometry:
 
     Examples
     --------
-    >>> square = CroppedMask.of(np.ones((2, 3), dtype=bool), (10, 20))
+    >>> square = CroppedMask.of([[True] * 3] * 2, (10, 20))
     >>> outline_of(square).bounds, outline_of(square).area
     ((20.0, 10.0, 23.0, 12.0), 6.0)
     """
     import shapely
 
-    inside = np.pad(mask.array(), ((0, 0), (1, 1)))
-    steps = np.diff(inside.astype(np.int8), axis=1)
-    rows, starts = np.nonzero(steps == 1)  # row by row, so runs and their ends come in pairs
-    _, stops = np.nonzero(steps == -1)
-    boxes = shapely.box(starts + mask.left, rows + mask.top, stops + mask.left, rows + mask.top + 1)
-    # Corners in the middle of a straight edge are left over from the runs; they say nothing.
+    top, left, bottom, right = rectangles(mask.runs).T
+    boxes = shapely.box(left, top, right, bottom)
+    # Corners in the middle of a straight edge are left over from the boxes; they say nothing.
     outline: BaseGeometry = shapely.simplify(shapely.union_all(boxes), 0)
     return outline
 
@@ -146,10 +141,14 @@ def rings_of(corners: NDArray[np.float64]) -> list[NDArray[np.float64]]:
 def fill_polygon(polygon: BaseGeometry, shape: tuple[int, int] | None = None) -> CroppedMask:
     """Collect the pixels whose centres a polygon covers.
 
+    A centre on an edge belongs to exactly one of two neighbours that share the edge, see
+    :mod:`napari_samhq.core.filling`.
+
     Parameters
     ----------
-    polygon : shapely Polygon or MultiPolygon
-        A self-crossing one follows the even-odd rule.
+    polygon : shapely Polygon, MultiPolygon or GeometryCollection
+        The union of its polygons, without their holes. A ring that crosses itself follows the
+        even-odd rule. Points and lines in a collection have no pixels.
     shape : tuple of two ints, optional
         Height and width of the image; what lies outside is cut off.
 
@@ -169,28 +168,14 @@ def fill_polygon(polygon: BaseGeometry, shape: tuple[int, int] | None = None) ->
     >>> fill_polygon(shapely.box(20, 10, 23, 12)).array().tolist()
     [[True, True, True], [True, True, True]]
     """
-    import shapely
-
-    if polygon.is_empty:
-        return CroppedMask.of(np.zeros((0, 0), dtype=bool))
-    valid = polygon if polygon.is_valid else shapely.make_valid(polygon)
-    if shape is not None:
-        valid = shapely.clip_by_rect(valid, 0, 0, shape[1], shape[0])
-        if valid.is_empty:
-            return CroppedMask.of(np.zeros((0, 0), dtype=bool))
-    left, top, right, bottom = valid.bounds
-    if not np.isfinite([left, top, right, bottom]).all() or (right - left) * (bottom - top) > 2**31:
-        raise FileError(
-            f"A polygon reaches from x {left:g}, y {top:g} to x {right:g}, y {bottom:g}: more than "
-            "any image. Coordinates are needed in pixels of the image."
-        )
-    start = int(np.floor(top)), int(np.floor(left))
-    size = int(np.ceil(bottom)) - start[0], int(np.ceil(right)) - start[1]
-    filled = np.zeros(size, dtype=bool)
-    shapely.prepare(valid)  # an index of its edges, without which each pixel asks all of them
-    columns = start[1] + 0.5 + np.arange(size[1])
-    for row in range(0, size[0], _ROWS_AT_ONCE):
-        part = filled[row : row + _ROWS_AT_ONCE]
-        rows = start[0] + 0.5 + np.arange(row, row + len(part))
-        part[:] = shapely.contains_xy(valid, columns[np.newaxis], rows[:, np.newaxis])
-    return CroppedMask.of(filled, start)
+    parts = []
+    pending = [polygon]
+    while pending:
+        part: Any = pending.pop()
+        if hasattr(part, "geoms"):
+            pending.extend(part.geoms)
+        elif part.geom_type == "Polygon":
+            shell = fill_rings([part.exterior.coords], shape)
+            holes = [fill_rings([ring.coords], shape).runs for ring in part.interiors]
+            parts.append(combined(shell.runs, joined(holes), lambda inside, hole: inside & ~hole))
+    return CroppedMask.of_runs(joined(parts))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import PromptError, SamHQWarning
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ class Prompt:
         min_row, min_col, max_row, max_col in image pixels, in the same frame as the points.
     mask : array_like, optional
         A rough mask: bool (or an integer image with a single value besides 0) of the image's
-        shape (H, W). Or the ``low_res_logits`` of an earlier prediction: floats of shape (h, w) or
-        (1, h, w).
+        shape (H, W); or a :class:`~napari_samhq.core.masks.CroppedMask`, which takes no more memory
+        than the object. Or the ``low_res_logits`` of an earlier prediction: floats of shape (h, w)
+        or (1, h, w).
 
     Raises
     ------
@@ -66,7 +68,7 @@ class Prompt:
     points: NDArray[np.float64] | None = None
     point_labels: NDArray[np.int64] | None = None
     box: NDArray[np.float64] | None = None
-    mask: NDArray[np.bool_] | NDArray[np.float32] | None = None
+    mask: NDArray[np.bool_] | NDArray[np.float32] | CroppedMask | None = None
 
     if TYPE_CHECKING:  # what may be passed is wider than what is kept
 
@@ -75,7 +77,7 @@ class Prompt:
             points: ArrayLike | None = None,
             point_labels: ArrayLike | None = None,
             box: ArrayLike | None = None,
-            mask: ArrayLike | None = None,
+            mask: ArrayLike | CroppedMask | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -102,7 +104,8 @@ class Prompt:
         -------
         Prompt
             Points are finite, inside of the image and free of repetitions; the box is ordered and
-            inside of the image; parts that were left empty are None.
+            inside of the image; a bool mask is cropped, and cut where the image ends; parts that
+            were left empty are None.
 
         Raises
         ------
@@ -238,22 +241,28 @@ def clean_box(box_rc: NDArray[np.float64], image_shape: tuple[int, int]) -> NDAr
     return _frozen(clipped.ravel())
 
 
-def _clean_mask(mask: NDArray[Any], image_shape: tuple[int, int]) -> NDArray[Any]:
-    if mask.dtype != np.bool_:
+def _clean_mask(
+    mask: NDArray[Any] | CroppedMask, image_shape: tuple[int, int]
+) -> NDArray[np.float32] | CroppedMask:
+    if isinstance(mask, CroppedMask):
+        cropped = mask.cut(image_shape)
+    elif mask.dtype != np.bool_:
         if not np.isfinite(mask).all():
             raise PromptError(
                 "The mask prompt of logits has NaN or infinite values. Pass the low_res_logits "
                 "of a prediction, or a bool mask."
             )
         return mask
-    if mask.shape != tuple(image_shape):
+    elif mask.shape != tuple(image_shape):
         raise PromptError(
             f"The mask prompt has {_size(mask.shape)} pixels, the image {_size(image_shape)}. "
             "Pass a bool mask of the image's shape."
         )
-    if not mask.any():
+    else:
+        cropped = CroppedMask.of(mask)
+    if not cropped:
         raise PromptError("The mask prompt has no pixel. Mark the object, or leave the mask out.")
-    return mask
+    return cropped
 
 
 def _without_repetitions(
@@ -319,7 +328,11 @@ def _as_box(box: ArrayLike) -> NDArray[np.float64]:
     return _frozen(array)
 
 
-def _as_mask(mask: ArrayLike) -> NDArray[np.bool_] | NDArray[np.float32]:
+def _as_mask(
+    mask: ArrayLike | CroppedMask,
+) -> NDArray[np.bool_] | NDArray[np.float32] | CroppedMask:
+    if isinstance(mask, CroppedMask):
+        return mask
     array = np.asarray(mask)
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]

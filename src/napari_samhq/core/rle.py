@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.runs import cut, toggled, transposed
 from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:
@@ -97,15 +98,8 @@ def runs_of_crop(mask: CroppedMask, shape: tuple[int, int]) -> list[int]:
     [7, 1, 4]
     """
     height, width = shape
-    top, left = max(mask.top, 0), max(mask.left, 0)
-    bottom, right = min(mask.top + mask.height, height), min(mask.left + mask.width, width)
-    size = max(bottom - top, 0), max(right - left, 0)
-    columns = np.pad(mask.within(size, (top, left)).T, ((0, 0), (1, 1))).astype(np.int8)
-    steps = np.diff(columns, axis=1)
-    column, row = np.nonzero(steps == 1)  # down the columns, so runs and their ends come in pairs
-    starts = (column + left) * height + row + top
-    column, row = np.nonzero(steps == -1)
-    stops = (column + left) * height + row + top
+    column, first, last = transposed(cut(mask.runs, shape)).T
+    starts, stops = column * height + first, column * height + last
     # A run that reaches the end of a column may go on in the next one.
     apart = starts[1:] != stops[:-1]
     starts, stops = (
@@ -118,7 +112,7 @@ def runs_of_crop(mask: CroppedMask, shape: tuple[int, int]) -> list[int]:
 
 
 def crop_from_runs(runs: Sequence[int], shape: tuple[int, int]) -> CroppedMask:
-    """Turn runs into a mask, in time and memory of the columns that it takes.
+    """Turn runs into a mask, in time and memory of its border.
 
     Parameters and errors are those of :func:`mask_from_runs`.
 
@@ -134,14 +128,14 @@ def crop_from_runs(runs: Sequence[int], shape: tuple[int, int]) -> CroppedMask:
     starts, stops = ends[:-1][::2], ends[1::2]
     filled = stops > starts
     starts, stops = starts[filled], stops[filled]
-    if not starts.size:
-        return CroppedMask.of(np.zeros((0, 0), dtype=bool))
-    first, last = int(starts[0]) // height, (int(stops[-1]) - 1) // height
-    steps = np.zeros((last - first + 1) * height + 1, dtype=np.int8)
-    np.add.at(steps, starts - first * height, 1)
-    np.add.at(steps, stops - first * height, -1)
-    inside = np.cumsum(steps[:-1], dtype=np.int8).astype(bool)
-    return CroppedMask.of(inside.reshape(-1, height).T, (0, first))
+    # A run is cut where a column ends and the next one begins.
+    columns = (stops - 1) // height - starts // height + 1
+    column = np.arange(columns.sum()) - np.repeat(np.cumsum(columns) - columns, columns)
+    column += np.repeat(starts // height, columns)
+    first = np.maximum(np.repeat(starts, columns) - column * height, 0)
+    last = np.minimum(np.repeat(stops, columns) - column * height, height)
+    lines, places = np.concatenate([column, column]), np.concatenate([first, last])
+    return CroppedMask.of_runs(transposed(toggled(lines, places)))
 
 
 def _check_runs(runs: Sequence[int], shape: tuple[int, int]) -> None:

@@ -10,22 +10,26 @@ path, line                positive points along it, at most eight
 ========================  ==========================================================================
 
 For ellipses and polygons the area itself can go along as a mask prompt. Self-crossing polygons
-follow the even-odd rule, as they do in napari's display; the winding makes no difference.
+follow the even-odd rule, as they do in napari's display; the winding makes no difference. A pixel
+whose centre lies on an edge belongs to one side of it, see :mod:`napari_samhq.core.filling`.
 """
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.geometry import box_around
+from napari_samhq.core.filling import fill_ellipse, fill_rings
+from napari_samhq.core.geometry import box_around, rc_to_corner_xy
 from napari_samhq.core.prompts import Prompt, clean_box
 from napari_samhq.errors import PromptError, SamHQWarning
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from napari_samhq.core.masks import CroppedMask
 
 __all__ = ["area_of_shape", "outline_of_shape", "points_along", "prompt_from_shape"]
 
@@ -93,33 +97,37 @@ def prompt_from_shape(
             "polygon, a path or a line."
         )
     mask = area_of_shape(vertices, shape_type, image_shape) if with_mask else None
-    return Prompt(box=clean_box(box, image_shape), mask=mask)
+    return Prompt(box=clean_box(box, image_shape), mask=mask or None)
 
 
 def area_of_shape(
-    vertices_rc: ArrayLike, shape_type: str, image_shape: tuple[int, int]
-) -> NDArray[np.bool_] | None:
-    """Fill a polygon or an ellipse.
+    vertices_rc: ArrayLike, shape_type: str, image_shape: tuple[int, int] | None = None
+) -> CroppedMask:
+    """Fill a rectangle, a polygon or an ellipse.
 
     Parameters
     ----------
-    vertices_rc, shape_type, image_shape
+    vertices_rc, shape_type
         As in :func:`prompt_from_shape`.
+    image_shape : tuple of two ints, optional
+        Height and width of the image in pixels; what lies outside is left out.
 
     Returns
     -------
-    ndarray of shape (H, W), bool, or None
-        None for other shapes, and for a sliver that covers no pixel centre.
+    CroppedMask
+        Empty for a sliver that covers no pixel centre, and for other shapes.
 
     Examples
     --------
-    >>> int(area_of_shape([[2, 2], [2, 5], [5, 5], [5, 2]], "polygon", (8, 8)).sum())
-    16
+    >>> area_of_shape([[2, 2], [2, 5], [5, 5], [5, 2]], "polygon", (8, 8)).area
+    9
     """
-    if shape_type not in ("polygon", "ellipse"):
-        return None
-    mask = _filled(outline_of_shape(vertices_rc, shape_type), image_shape)
-    return mask if mask.any() else None
+    vertices = np.asarray(vertices_rc, dtype=np.float64)
+    if shape_type == "ellipse":
+        centre, axes = _frame_of_ellipse(vertices)
+        return fill_ellipse(rc_to_corner_xy(centre), axes[:, ::-1], image_shape)
+    rings = [rc_to_corner_xy(vertices)] if shape_type in ("rectangle", "polygon") else []
+    return fill_rings(rings, image_shape)
 
 
 def outline_of_shape(vertices_rc: ArrayLike, shape_type: str) -> NDArray[np.float64]:
@@ -190,24 +198,21 @@ def _finite_vertices(vertices_rc: ArrayLike) -> NDArray[np.float64]:
     return vertices[finite]
 
 
-def _ellipse(corners: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Outline and exact upright box of the ellipse in a (turned, sheared) rectangle."""
+def _frame_of_ellipse(
+    corners: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the centre and the two half axes of the ellipse in a (turned, sheared) rectangle."""
     if len(corners) != 4:
         raise PromptError(
             f"An ellipse needs the four corners of its frame, not {len(corners)}. Draw it again."
         )
-    centre = corners.mean(axis=0)
-    axes = np.stack([corners[1] - corners[0], corners[3] - corners[0]]) / 2
+    return corners.mean(axis=0), np.stack([corners[1] - corners[0], corners[3] - corners[0]]) / 2
+
+
+def _ellipse(corners: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Outline and exact upright box of the ellipse in a (turned, sheared) rectangle."""
+    centre, axes = _frame_of_ellipse(corners)
     reach = np.hypot(*axes)  # how far the ellipse goes along rows, and along columns
     angle = np.arange(_ELLIPSE_VERTICES) * (2 * np.pi / _ELLIPSE_VERTICES)
     outline = centre + np.column_stack([np.cos(angle), np.sin(angle)]) @ axes
     return outline, np.concatenate([centre - reach, centre + reach])
-
-
-def _filled(outline_rc: NDArray[np.float64], image_shape: tuple[int, int]) -> NDArray[np.bool_]:
-    from skimage import draw  # late: importing scikit-image takes a moment
-
-    inside: Any = draw.polygon  # scikit-image ships no types for it
-    mask = np.zeros(image_shape, dtype=bool)
-    mask[inside(outline_rc[:, 0], outline_rc[:, 1], shape=image_shape)] = True
-    return mask

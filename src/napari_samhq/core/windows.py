@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_samhq.core.masks import CroppedMask
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -221,7 +223,7 @@ class Windows:
             Cleaned for this image.
         also : ndarray of shape (4,), optional
             Bounds of what was found before, in the order of a box. Needed where the prompt has
-            neither a box nor a positive point nor a bool mask.
+            neither a box nor a positive point nor a mask of pixels.
 
         Returns
         -------
@@ -319,9 +321,9 @@ def _meant(prompt: Prompt, also: NDArray[np.float64] | None) -> NDArray[np.float
         parts.append(prompt.box.reshape(2, 2))
     if prompt.points is not None:
         parts.append(prompt.points[prompt.point_labels == 1])
-    if prompt.mask is not None and prompt.mask.dtype == np.bool_:
-        rows = np.flatnonzero(prompt.mask.any(axis=1))[[0, -1]]
-        cols = np.flatnonzero(prompt.mask.any(axis=0))[[0, -1]]
-        parts.append(np.column_stack([rows, cols]).astype(float))
+    if isinstance(prompt.mask, CroppedMask):
+        rows, cols = prompt.mask.region
+        ends = [(rows.start, cols.start), (rows.stop - 1, cols.stop - 1)]
+        parts.append(np.array(ends, dtype=float))
     corners: NDArray[np.float64] = np.concatenate(parts)
     return corners

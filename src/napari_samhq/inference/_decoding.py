@@ -12,6 +12,7 @@ from PIL import Image
 
 from napari_samhq.core.doubt import Doubt, uncertainty_of
 from napari_samhq.core.geometry import rc_to_model_xy
+from napari_samhq.core.masks import CroppedMask
 from napari_samhq.errors import PromptError
 from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.memory import guarding_memory
@@ -127,14 +128,17 @@ def _coordinates(values_rc: Sequence[Any], embedding: ImageEmbedding) -> Tensor:
 
 
 def low_res_mask_logits(
-    mask: NDArray[np.bool_] | NDArray[np.float32], embedding: ImageEmbedding, low_res_size: int
+    mask: NDArray[np.bool_] | NDArray[np.float32] | CroppedMask,
+    embedding: ImageEmbedding,
+    low_res_size: int,
 ) -> Tensor:
     """Bring a mask prompt into the frame of the low-res logits.
 
     Parameters
     ----------
-    mask : ndarray
-        Bool of the image's shape (H, W), or low-res logits (h, w), which stay as they are.
+    mask : CroppedMask or ndarray
+        Of the image, cropped or bool of its shape (H, W); or low-res logits (h, w), which stay as
+        they are.
     embedding : ImageEmbedding
     low_res_size : int
         Side of the low-res logits.
@@ -145,6 +149,8 @@ def low_res_mask_logits(
         For a bool mask +10 where it covers a low-res pixel, -10 where it does not, in proportion
         between; -10 in the padding.
     """
+    if isinstance(mask, CroppedMask):
+        mask = mask.within(embedding.image_shape)
     if mask.dtype != np.bool_:
         return torch.from_numpy(mask.copy())
     height, width = embedding.input_shape

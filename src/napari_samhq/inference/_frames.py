@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.inference.prediction import Prediction
 
@@ -64,14 +65,14 @@ def moved(one: Asked, window: Window, step: int) -> Prompt:
         low, high = np.zeros(2) - 0.5, np.array(window.shape) - 0.5
         corners = np.clip(prompt.box.reshape(2, 2) - corner, low, high)
         box = ((corners + 0.5) / step - 0.5).ravel()
-    mask: Any = prompt.mask
+    mask = prompt.mask
     if one.earlier is not None:
-        mask = one.logits if window == one.earlier.window else cut(one.earlier, window)
-    elif mask is not None and mask.dtype == np.bool_:
-        mask = mask[window.region]
-    if mask is not None and mask.dtype == np.bool_:
-        mask = mask[::step, ::step]
-        mask = mask if mask.any() else None
+        same = window == one.earlier.window
+        mask = one.logits if same else CroppedMask.of(cut(one.earlier, window)[::step, ::step])
+    elif isinstance(mask, CroppedMask):
+        mask = mask.cut(window.shape, (window.top, window.left), step)
+    if isinstance(mask, CroppedMask):
+        mask = mask or None
     return Prompt(points, labels, box, mask)
 
 

@@ -459,7 +459,7 @@ class Predictor:
         side = self._low_res_size
         for prompt in prompts:
             mask = prompt.mask
-            if mask is not None and mask.dtype != np.bool_ and mask.shape != (side, side):
+            if isinstance(mask, np.ndarray) and mask.shape != (side, side):
                 raise PromptError(
                     f"The mask prompt of floats has the shape {mask.shape}; low-res logits of this "
                     f"model are {side} x {side}. For a mask of the image's size pass bool values."

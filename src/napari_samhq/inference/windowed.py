@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.windows import LARGEST_SHARE, WHOLE_UP_TO, Window, Windows
 from napari_samhq.errors import PromptError, SamHQWarning
 from napari_samhq.inference._frames import (
@@ -242,9 +243,10 @@ class WindowedPredictor:
         """Check a prompt, and find the answer whose logits it brings back."""
         prompt = prompt.cleaned(self.source.shape)
         may_grow = prompt.box is None  # a box says how far the object goes
-        if prompt.mask is None or prompt.mask.dtype == np.bool_ or self.windows.is_small:
+        mask = prompt.mask
+        if mask is None or isinstance(mask, CroppedMask) or self.windows.is_small:
             return Asked(prompt, may_grow=may_grow)
-        logits: NDArray[np.float32] = prompt.mask.astype(np.float32)
+        logits: NDArray[np.float32] = mask.astype(np.float32)
         earlier = self._answers.get(digest(logits))
         if earlier is None:
             raise PromptError(

@@ -105,7 +105,7 @@ def write_coco(
                 "image_id": image_id,
                 "category_id": numbers[one.category or _OBJECT],
                 "segmentation": polygons_of(one) if polygons else encode(one, image.shape),
-                "area": float(one.mask.array().sum()),
+                "area": float(one.mask.area),
                 "bbox": box_xywh(one.mask),
                 "iscrowd": one.extra.get("iscrowd", 0),
                 _LABEL_ID: one.label_id,

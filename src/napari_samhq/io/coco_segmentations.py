@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.outlines import fill_polygon, outline_of
+from napari_samhq.core.filling import fill_coco_polygon
+from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.outlines import outline_of
 from napari_samhq.core.rle import compress_runs, crop_from_runs, expand_runs, runs_of_crop
 from napari_samhq.errors import FileError
 from napari_samhq.io.json_files import as_list, as_mapping, as_number
@@ -14,14 +16,14 @@ from napari_samhq.io.json_files import as_list, as_mapping, as_number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_samhq.core.masks import CroppedMask
+    from numpy.typing import NDArray
+
     from napari_samhq.io.entries import Entries
     from napari_samhq.io.objects import FileObject
 
 __all__ = ["decode", "encode", "polygons_of", "size_of"]
 
 _LARGEST_SIDE_PX = 2**20
-_LARGEST_IMAGE_PX = 2**31
 
 
 def encode(one: FileObject, shape: tuple[int, int]) -> dict[str, Any]:
@@ -64,9 +66,7 @@ def decode(segmentation: Any, shape: tuple[int, int], where: str, entries: Entri
 def _from_polygons(
     polygons: list[Any], shape: tuple[int, int], where: str, entries: Entries
 ) -> CroppedMask:
-    """Fill polygons; parts that are none are left out where others are."""
-    import shapely
-
+    """Fill polygons as pycocotools does; parts that are none are left out where others are."""
     if polygons and not any(isinstance(one, list) for one in polygons):
         raise FileError(
             f"{where}: segmentation is a list of numbers; needed is a list of polygons, each a "
@@ -75,7 +75,7 @@ def _from_polygons(
     parts, wrong = [], []
     for polygon in polygons:
         try:
-            parts.append(_polygon(polygon, where))
+            parts.append(fill_coco_polygon(_corners(polygon, where), shape))
         except FileError as error:
             wrong.append(error)
     if wrong and not parts:
@@ -83,12 +83,10 @@ def _from_polygons(
     for one in wrong:
         with entries.part(where):
             raise one
-    return fill_polygon(shapely.union_all(parts), shape)
+    return CroppedMask.union(parts)
 
 
-def _polygon(polygon: Any, where: str) -> Any:
-    import shapely
-
+def _corners(polygon: Any, where: str) -> NDArray[np.float64]:
     values = [
         as_number(v, f"{where}: a coordinate") for v in as_list(polygon, f"{where}: a polygon")
     ]
@@ -96,8 +94,7 @@ def _polygon(polygon: Any, where: str) -> Any:
         raise FileError(
             f"{where} has a polygon of {len(values)} numbers; needed are x, y of 3 or more."
         )
-    part = shapely.Polygon(np.reshape(values, (-1, 2)))
-    return part if part.is_valid else shapely.make_valid(part)
+    return np.reshape(np.array(values, dtype=np.float64), (-1, 2))
 
 
 def size_of(values: Sequence[Any], what: str) -> tuple[int, int]:
@@ -105,7 +102,6 @@ def size_of(values: Sequence[Any], what: str) -> tuple[int, int]:
     if len(values) != 2:
         raise FileError(f"The size of {what} is {list(values)}; needed are height and width.")
     height, width = (as_number(v, f"size of {what}", whole=True) for v in values)
-    sensible = 0 < height <= _LARGEST_SIDE_PX and 0 < width <= _LARGEST_SIDE_PX
-    if not sensible or height * width > _LARGEST_IMAGE_PX:
+    if not (0 < height <= _LARGEST_SIDE_PX and 0 < width <= _LARGEST_SIDE_PX):
         raise FileError(f"The size of {what} is {height} x {width} pixels; no image has it.")
     return height, width

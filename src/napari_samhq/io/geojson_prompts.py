@@ -6,6 +6,7 @@ x and y are in pixels from the outer corner of the first pixel, see :mod:`napari
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,10 @@ import numpy as np
 
 from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc, rc_to_corner_xy
-from napari_samhq.core.shapes import outline_of_shape
+from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.nesting import parents_among
+from napari_samhq.core.outlines import fill_polygon
+from napari_samhq.core.shapes import area_of_shape, outline_of_shape
 from napari_samhq.errors import FileError
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.geojson import (
@@ -26,7 +30,7 @@ from napari_samhq.io.geojson import (
     write_features,
 )
 from napari_samhq.io.json_files import as_mapping, as_number
-from napari_samhq.io.objects import check_image_shape, lies_beside
+from napari_samhq.io.objects import check_image_shape, lies_beside, warn_of_parents
 from napari_samhq.io.planes import in_plane
 
 if TYPE_CHECKING:
@@ -40,6 +44,7 @@ __all__ = ["prompts_in", "read_geojson_prompts", "write_geojson_prompts"]
 _LABEL_ID = "label_id"
 _BACKGROUND = "Background"
 _CORNERS_OF_A_BOX = 4
+_SPECK_SHARE = 0.01  # of the largest area of an object; what is smaller is none of it
 
 
 def read_geojson_prompts(
@@ -60,7 +65,8 @@ def read_geojson_prompts(
         other one is an object of its own. Points of the class Background, Negative or Ignore lie
         beside their object.
     shape : tuple of two ints, optional
-        Height and width of the image, to be compared with those that the file states.
+        Height and width of the image, to be compared with those that the file states. Areas are
+        filled no farther.
     plane, axes : optional
         Which plane of a stack, see :func:`~napari_samhq.io.planes.in_plane`.
     strict : bool, optional
@@ -70,7 +76,7 @@ def read_geojson_prompts(
     -------
     dict of int to Drawn
         What was drawn for each object, in image pixels. Upright rectangles are boxes, other areas
-        polygons without their holes, lines paths.
+        polygons, lines paths. Areas with holes, which shapes cannot have, go along as a mask.
 
     Raises
     ------
@@ -81,14 +87,18 @@ def read_geojson_prompts(
     Warns
     -----
     SamHQWarning
-        If features were left out: damaged ones, and what lies beside no object.
+        If features were left out: damaged ones, what lies beside no object, specks beside a large
+        area of the same object, and areas that have those of other objects inside (unless
+        :func:`write_geojson_prompts` wrote the file).
     """
     features = load_features(path)
     with Entries.of(path, "feature", strict=strict) as entries:
         placed = prompts_in(features, shape, entries)
     kept = in_plane([position for position, _, _ in placed], plane, axes, path)
     chosen = [(label_id, drawn) for _, label_id, drawn in compress(placed, kept)]
-    return dict(sorted(chosen, key=lambda pair: pair[0]))
+    prompts = dict(sorted(chosen, key=lambda pair: pair[0]))
+    ours = features.note.get("kind") == "prompts"
+    return prompts if ours else _leaves(prompts, shape, features.path)
 
 
 def prompts_in(
@@ -96,20 +106,20 @@ def prompts_in(
 ) -> list[tuple[Position, int, Drawn]]:
     """Read features of all planes as prompts, each with its position and label id."""
     check_image_shape(features.image_shape, shape, features.path)
-    groups: dict[Any, list[tuple[str, Drawn]]] = {}
+    groups: dict[Any, list[tuple[str, _Parts]]] = {}
     for where, feature in features:
         with entries.each(where):
             geometry = geometry_of(feature, where)
             properties = as_mapping(feature.get("properties") or {}, f"{where}: properties")
             beside = lies_beside(category_of(properties))
-            drawn = _drawn(geometry, positive=not beside, where=where)
-            if not drawn:
+            parts = _parts(geometry, shape, positive=not beside, where=where)
+            if not parts.points and not parts.shapes:
                 raise FileError(f"{where} has an empty geometry.")
             label_id, name = _label_id(properties, where), str(properties.get("name") or "")
             key = ("id", label_id) if label_id else ("name", name) if name else ("number", where)
             position = position_of(feature, features, where)
-            groups.setdefault((*key, position), []).append((where, drawn))
-    return list(_numbered(groups, entries))
+            groups.setdefault((*key, position), []).append((where, parts))
+    return list(_numbered(groups, shape, entries))
 
 
 def write_geojson_prompts(
@@ -149,16 +159,25 @@ def write_geojson_prompts(
     return write_features(path, features, {"kind": "prompts"}, overwrite=overwrite)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What a geometry consists of; with each shape its area, if the shape alone does not say it."""
+
+    points: tuple[DrawnPoint, ...]
+    shapes: tuple[tuple[DrawnShape, CroppedMask | None], ...]
+
+
 def _numbered(
-    groups: Mapping[Any, list[tuple[str, Drawn]]], entries: Entries
+    groups: Mapping[Any, list[tuple[str, _Parts]]],
+    image_shape: tuple[int, int] | None,
+    entries: Entries,
 ) -> Iterator[tuple[Position, int, Drawn]]:
     """Put what belongs to one object together; those without a label id get the next free one."""
     taken = {key[1] for key in groups if key[0] == "id"}
     free = 0
     for key, parts in groups.items():
         points = tuple(point for _, one in parts for point in one.points)
-        shapes = tuple(shape for _, one in parts for shape in one.shapes)
-        drawn = Drawn(points, shapes)
+        drawn = Drawn(points, *_area_of(parts, image_shape, entries))
         if not drawn.says_where:
             for where, _ in parts:
                 with entries.again(where):
@@ -175,6 +194,52 @@ def _numbered(
         yield key[2], free, drawn
 
 
+def _area_of(
+    parts: list[tuple[str, _Parts]], image_shape: tuple[int, int] | None, entries: Entries
+) -> tuple[tuple[DrawnShape, ...], CroppedMask | None]:
+    """Collect the shapes of an object, and their area if one of them does not say it alone.
+
+    A speck beside a large area, as a slip of the brush leaves it, is no part of the object.
+    """
+    drawn = [(where, *part) for where, one in parts for part in one.shapes]
+    closed = {id(shape): _size(shape) for _, shape, _ in drawn if shape.closed}
+    least = _SPECK_SHARE * max(closed.values(), default=0)
+    kept = []
+    for where, shape, mask in drawn:
+        if closed.get(id(shape), math.inf) >= least:
+            kept.append((shape, mask))
+            continue
+        with entries.part(where):
+            raise FileError(
+                f"{where} has a speck of {closed[id(shape)]:.3g} square pixels beside an area of "
+                f"{max(closed.values()):.6g}. If it is an object, draw it as one of its own."
+            )
+    if not any(mask for _, mask in kept):
+        return tuple(shape for shape, _ in kept), None
+    masks = [mask or area_of_shape(one.vertices, one.kind, image_shape) for one, mask in kept]
+    return tuple(shape for shape, _ in kept), CroppedMask.union(masks)
+
+
+def _size(shape: DrawnShape) -> float:
+    """Give the area that corners enclose (Gauss's formula), in square pixels."""
+    row, col = (np.array(shape.vertices) - shape.vertices[0]).T
+    return abs(float(row @ np.roll(col, -1) - col @ np.roll(row, -1))) / 2
+
+
+def _leaves(
+    prompts: dict[int, Drawn], image_shape: tuple[int, int] | None, path: str
+) -> dict[int, Drawn]:
+    """Leave out areas that have those of other objects inside."""
+    numbers, areas = list(prompts), []
+    for one in prompts.values():
+        parts = (area_of_shape(shape.vertices, shape.kind, image_shape) for shape in one.shapes)
+        areas.append(one.mask or CroppedMask.union(parts))
+    parents = {numbers[place] for place in parents_among(areas)}
+    if parents:
+        warn_of_parents(sorted(parents), path)
+    return {label_id: one for label_id, one in prompts.items() if label_id not in parents}
+
+
 def _label_id(properties: Mapping[str, Any], where: str) -> int:
     found = measurements_of(properties).get(_LABEL_ID, 0)
     if isinstance(found, float) and math.isnan(found):  # how QuPath says that there is none
@@ -183,10 +248,12 @@ def _label_id(properties: Mapping[str, Any], where: str) -> int:
     return max(label_id, 0)
 
 
-def _drawn(geometry: Any, *, positive: bool, where: str) -> Drawn:
+def _parts(
+    geometry: Any, image_shape: tuple[int, int] | None, *, positive: bool, where: str
+) -> _Parts:
     """Turn a geometry into points and shapes in image pixels."""
     points: list[DrawnPoint] = []
-    shapes: list[DrawnShape] = []
+    shapes: list[tuple[DrawnShape, CroppedMask | None]] = []
     pending = [geometry]
     while pending:
         part = pending.pop(0)
@@ -204,15 +271,19 @@ def _drawn(geometry: Any, *, positive: bool, where: str) -> Drawn:
                 "give it another class."
             )
         else:
-            shapes.append(_shape(part))
-    return Drawn(tuple(points), tuple(shapes))
+            has_holes = kind == "Polygon" and bool(part.interiors)
+            shapes.append((_shape(part), fill_polygon(part, image_shape) if has_holes else None))
+    return _Parts(tuple(points), tuple(shapes))
 
 
 def _shape(part: Any) -> DrawnShape:
     if part.geom_type in ("LineString", "LinearRing"):
         return DrawnShape("path", _vertices(part.coords))
     corners = np.asarray(part.exterior.coords)[:-1]
-    upright = len(corners) == _CORNERS_OF_A_BOX and part.equals(part.envelope)
+    # Along the edges of an upright rectangle x and y change in turn.
+    changes = np.roll(corners, -1, axis=0) != corners
+    turns = changes[:, 0] != changes[:, 1]
+    upright = len(corners) == _CORNERS_OF_A_BOX and turns.all() and changes[0, 0] != changes[1, 0]
     return DrawnShape("rectangle" if upright else "polygon", _vertices(corners))
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.outlines import fill_polygon, outline_of
+from napari_samhq.core.outlines import outline_of
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained, replacing
 from napari_samhq.io.entries import Entries
+from napari_samhq.io.imagej_areas import fill_roi
 from napari_samhq.io.objects import FileObject, check_pixels
 from napari_samhq.io.planes import Position
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "contents_of_rois",
-    "outline_of_roi",
     "parsed_roi",
     "position_of_roi",
     "read_imagej_rois",
@@ -95,8 +95,8 @@ def read_imagej_rois(
     Returns
     -------
     list of FileObject
-        Numbered from 1 in the order of the file. Of a stack these are the objects of all planes,
-        each with its position.
+        Numbered from 1 in the order of the file. Ovals are filled as ellipses, as in ImageJ. Of a
+        stack these are the objects of all planes, each with its position.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def read_imagej_rois(
             with entries.each(name):
                 roi = parsed_roi(content, name)
                 where = f"{name} ({roi.name})" if roi.name else name
-                mask = check_pixels(fill_polygon(outline_of_roi(roi, where), shape), shape, where)
+                mask = check_pixels(fill_roi(roi, shape, where), shape, where)
                 number, position = len(objects) + 1, position_of_roi(roi)
                 objects.append(FileObject(number, mask, name=roi.name, position=position))
     return objects
@@ -209,39 +209,6 @@ def _composite(outline: Any, name: str) -> Any:
     roi.multi_coordinates = np.array(values, dtype=">f4")
     roi.shape_roi_size = len(values)
     return roi
-
-
-def outline_of_roi(roi: Any, where: str) -> Any:
-    """Give the area of a ROI as a polygon, x and y.
-
-    Raises
-    ------
-    FileError
-        If it has none.
-    """
-    import roifile
-    import shapely
-
-    kind = roifile.ROI_TYPE(roi.roitype)
-    areas = {
-        roifile.ROI_TYPE.POLYGON,
-        roifile.ROI_TYPE.RECT,
-        roifile.ROI_TYPE.OVAL,
-        roifile.ROI_TYPE.FREEHAND,
-        roifile.ROI_TYPE.TRACED,
-    }
-    if kind not in areas:
-        raise FileError(f"{where} is a {kind.name}, which has no area.")
-    rings = roi.coordinates(multi=True)
-    rings = rings if isinstance(rings, list) else [rings]
-    outline = shapely.Polygon()
-    for ring in rings:
-        if len(ring) < 3:
-            raise FileError(f"{where} has {len(ring)} corners; an area needs 3 or more.")
-        part = shapely.Polygon(np.asarray(ring, dtype=float))
-        valid = part if part.is_valid else shapely.make_valid(part)
-        outline = outline.symmetric_difference(valid)  # holes are rings within rings
-    return outline
 
 
 def position_of_roi(roi: Any) -> Position:

@@ -10,11 +10,11 @@ import numpy as np
 
 from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc
-from napari_samhq.core.outlines import fill_polygon
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
 from napari_samhq.io.entries import Entries
-from napari_samhq.io.imagej import contents_of_rois, outline_of_roi, parsed_roi, position_of_roi
+from napari_samhq.io.imagej_areas import fill_roi
+from napari_samhq.io.imagej import contents_of_rois, parsed_roi, position_of_roi
 from napari_samhq.io.planes import Position, in_plane
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _drawn(roi: Any, shape: tuple[int, int] | None, where: str) -> Iterator[Draw
 
     kind = roifile.ROI_TYPE(roi.roitype).name
     if roi.composite:
-        yield Drawn(mask=fill_polygon(outline_of_roi(roi, where), shape))
+        yield Drawn(mask=fill_roi(roi, shape, where))
         return
     if kind == "POINT":
         # Whole numbers name pixels; between them ImageJ counts from the corner of the first one.

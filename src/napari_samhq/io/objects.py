@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_samhq.core.masks import CroppedMask
-from napari_samhq.errors import FileError, ImageError
+from napari_samhq.core.nesting import parents_among
+from napari_samhq.errors import FileError, ImageError, SamHQWarning
 from napari_samhq.io.planes import Position
 
 if TYPE_CHECKING:
@@ -24,9 +26,11 @@ __all__ = [
     "check_pixels",
     "joined",
     "labels_of",
+    "leaves_of",
     "lies_beside",
     "objects_of",
     "smallest_type",
+    "warn_of_parents",
 ]
 
 
@@ -123,6 +127,49 @@ def _boxes(ids: Any) -> dict[int, tuple[int, int, int, int]]:
                 top, left, bottom, right = *low, *high
                 boxes[label_id] = top, left, bottom, right
     return boxes
+
+
+def leaves_of(objects: Sequence[FileObject], where: str) -> list[FileObject]:
+    """Leave out the objects that hold others, such as the tissue that cells were found in.
+
+    Parameters
+    ----------
+    objects : sequence of FileObject
+    where : str
+        The file, for the warning.
+
+    Returns
+    -------
+    list of FileObject
+        Those without an object inside, in their order.
+
+    Warns
+    -----
+    SamHQWarning
+        If any was left out.
+
+    Examples
+    --------
+    >>> cell = FileObject(5, CroppedMask.of(np.ones((1, 2), dtype=bool)))
+    >>> [one.label_id for one in leaves_of([cell], "a.geojson")]
+    [5]
+    """
+    parents = parents_among([one.mask for one in objects])
+    if parents:
+        warn_of_parents([objects[place].label_id for place in parents], where)
+    left_out = set(parents)
+    return [one for place, one in enumerate(objects) if place not in left_out]
+
+
+def warn_of_parents(label_ids: Sequence[int], where: str) -> None:
+    """Say that areas were left out because others lie inside of them."""
+    listed = ", ".join(map(str, label_ids[:10])) + (", ..." if len(label_ids) > 10 else "")
+    warnings.warn(
+        f"{where}: {len(label_ids)} left out that have other areas inside, as the annotation of a "
+        f"tissue has cells: object {listed}. The innermost areas count.",
+        SamHQWarning,
+        stacklevel=3,
+    )
 
 
 def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = None) -> NDArray[Any]:

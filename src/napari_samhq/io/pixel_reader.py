@@ -82,7 +82,7 @@ class PixelReader:
             raise fields.wrong(f"{height} x {width}", f"within {self.shape}", fields.where)
         bits = self.unpack(fields, "pixels", math.ceil(height * width / 8))
         fields.done()
-        return CroppedMask(top, left, height, width, bits)
+        return CroppedMask.of_bits((top, left), (height, width), bits)
 
     def values(self, fields: Fields, name: str, count: int) -> NDArray[Any]:
         """Read label ids whose number is known."""

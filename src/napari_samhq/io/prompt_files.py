@@ -72,8 +72,9 @@ def read_prompts(
         Which image, where the file has several (COCO).
     shape : tuple of two ints, optional
         Height and width of the image in pixels. With it prompts are cleaned as
-        :meth:`Prompt.cleaned` does, areas that are no boxes go along as masks, and files that state
-        another size are refused; without it areas give the box around them.
+        :meth:`Prompt.cleaned` does, areas that are no boxes go along as cropped masks, and files
+        that state another size are refused; without it areas give the box around them. Of several
+        areas of one object it is the union.
     plane : sequence of int, optional
         Which plane of a stack, where the file has prompts in several: one index for each axis
         before the rows.
@@ -317,14 +318,15 @@ def _prompt_of(drawn: Drawn, _shape: None = None) -> Prompt:
     """Make a prompt without knowing the image: points, points along lines, the box around areas."""
     points = [[(p.row, p.col) for p in drawn.points]]
     labels = [int(p.positive) for p in drawn.points]
-    box = None
+    corners = []
     for one in drawn.shapes:
         if one.closed:
-            box = box_around(outline_of_shape(one.vertices, one.kind))
+            corners.append(outline_of_shape(one.vertices, one.kind))
         else:
             along = points_along(one.vertices).tolist()
             points.append(along)
             labels += [1] * len(along)
+    box = box_around(np.concatenate(corners)) if corners else None
     if drawn.mask and box is None and 1 not in labels:
         rows, cols = drawn.mask.region
         box = np.array([rows.start, cols.start, rows.stop, cols.stop]) - 0.5

@@ -266,11 +266,16 @@ def _table_in_pieces(
 
     rows = []
     for one in objects_of(labels):
-        row = objects_table(
-            one.mask.array().astype(np.int64) * one.label_id, pixel_size=pixel_size, unit=unit
-        ).iloc[0]
-        for name, start in (("row", one.mask.top), ("col", one.mask.left)):
-            row[[name, f"min_{name}", f"max_{name}"]] += start
+        (rows_of, cols_of), area = one.mask.region, one.mask.area
+        line, first, behind = one.mask.runs.T
+        lengths = behind - first
+        row: dict[str, Any] = {"label": one.label_id, "area_px": area}
+        if pixel_size is not None:
+            row[f"area_{unit}2"] = area * pixel_size[0] * pixel_size[1]
+        row["row"] = (line * lengths).sum() / area
+        row["col"] = ((first + behind - 1) / 2 * lengths).sum() / area
+        for name, part in (("row", rows_of), ("col", cols_of)):
+            row |= {f"min_{name}": part.start, f"max_{name}": part.stop - 1}
         rows.append(row)
     columns = objects_table(np.zeros((1, 1), int), pixel_size=pixel_size, unit=unit)
     return pd.DataFrame(rows, columns=columns.columns).astype(columns.dtypes)

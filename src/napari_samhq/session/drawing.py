@@ -183,15 +183,17 @@ class Drawing:
         plane = self.desk.plane()
         shape = self.desk.making.view(plane).shape
         checked = Prompt(mask=mask).mask
-        if checked is None or checked.dtype != np.bool_ or checked.shape != shape:
+        if isinstance(checked, np.ndarray) and checked.dtype == np.bool_ and checked.shape == shape:
+            checked = CroppedMask.of(checked)
+        if not isinstance(checked, CroppedMask):
             raise PromptError(
                 f"mask has the shape {np.shape(mask)}; needed is a bool mask of the plane, "
                 f"{shape[0]} x {shape[1]} pixels."
             )
-        if not checked.any():
+        if not checked:
             raise PromptError("The mask has no pixel. Mark the object.")
         draft = self._with_room_for_outline(plane)
-        self._redraw(plane, draft, replace(draft.drawn, mask=CroppedMask.of(checked)))
+        self._redraw(plane, draft, replace(draft.drawn, mask=checked))
 
     def add_labels(self, labels: Labels | ArrayLike, ids: Iterable[int] | None = None) -> list[int]:
         """Take objects of labels as rough masks, to be refined under their ids.

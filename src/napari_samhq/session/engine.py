@@ -46,8 +46,6 @@ __all__ = ["Answer", "Engine", "ModelSource", "Question", "Request", "shared_eng
 
 _IMAGE_BYTES = 2**30  # some 160 planes of a published model, in float16 half of that
 _LOGITS_BYTES = 2**26
-_MASK_BYTES = 2**28  # of the rough masks that are painted for one batch
-_MOST_PAINTED = 2**27  # pixels of a plane on which rough masks are painted
 _LARGE_PLANES = 8  # seen through windows, and remembered
 _LOOKED_AT = 4  # windows along the screen, up to which one is looked at before it is prompted
 _KEPT_RUNS = 4  # over everything, to go on with or to choose from again
@@ -230,7 +228,7 @@ class Engine:
         with self._lock:
             sight = self._sight(request.model, request.view, report)
         done = 0
-        for batch in _batches(request.questions, request.view.shape):
+        for batch in _batches(request.questions):
             answers = self._answer(sight, batch)
             while True:
                 # How far it is means something only where there are many.
@@ -281,7 +279,7 @@ class Engine:
         earlier = question.draft.earlier
         if earlier:
             return replace(question.prompt, mask=self._seen_last(sight, earlier))
-        return replace(question.prompt, mask=_painted(sight, question.draft.drawn))
+        return replace(question.prompt, mask=question.draft.drawn.area(sight.embedding.image_shape))
 
     def _seen_last(self, sight: _Sight, steps: tuple[Step, ...]) -> NDArray[np.float32]:
         """Get the low-res logits, (h, w), that were chosen at the last of some steps."""
@@ -292,10 +290,11 @@ class Engine:
         if isinstance(sight.predictor, LargePlane) and logits is not None:
             logits = logits if sight.predictor.remembers(logits[last.candidate]) else None
         if logits is None:  # forgotten since: go through the steps again
-            mask = self._seen_last(sight, earlier) if earlier else _painted(sight, last.drawn)
+            shape = sight.embedding.image_shape
+            mask = self._seen_last(sight, earlier) if earlier else last.drawn.area(shape)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SamHQWarning)  # told when they were drawn
-                prompt = last.drawn.to_small_prompt(sight.embedding.image_shape)
+                prompt = last.drawn.to_small_prompt(shape)
             prompts = [replace(prompt, mask=mask)] * (2 if last.together else 1)
             answers = sight.predictor.iter_predict(
                 sight.embedding, prompts, multimask=last.drawn.ambiguous, output=last.output
@@ -371,19 +370,15 @@ def shared_engine() -> Engine:
         return engine
 
 
-def _batches(questions: Sequence[Question], shape: tuple[int, int]) -> Iterator[Sequence[Question]]:
+def _batches(questions: Sequence[Question]) -> Iterator[Sequence[Question]]:
     """Divide questions into batches of a kind; the first question stays in the first batch."""
-    kinds: dict[tuple[Hashable, bool, bool], list[Question]] = {}
+    kinds: dict[tuple[Hashable, bool], list[Question]] = {}
     for question in questions:
-        draft = question.draft
-        choice = (draft.choice.output, draft.choice.threshold)
-        masked = bool(draft.drawn.mask or draft.drawn.shapes) and not draft.earlier
-        kinds.setdefault((choice, draft.drawn.ambiguous, masked), []).append(question)
-    fitting = max(1, _MASK_BYTES // max(1, shape[0] * shape[1]))
-    for (_, _, masked), asked in kinds.items():
-        longest = min(_LONGEST_BATCH, fitting) if masked else _LONGEST_BATCH
-        for start in range(0, len(asked), longest):
-            yield asked[start : start + longest]
+        choice = (question.draft.choice.output, question.draft.choice.threshold)
+        kinds.setdefault((choice, question.draft.drawn.ambiguous), []).append(question)
+    for asked in kinds.values():
+        for start in range(0, len(asked), _LONGEST_BATCH):
+            yield asked[start : start + _LONGEST_BATCH]
 
 
 def _look(
@@ -394,13 +389,6 @@ def _look(
         return predictor.embed(pixels, contrast_limits=limits)
     rgb8, limits = rgb8_and_limits(pixels, contrast_limits=limits)
     return replace(store.see(predictor, rgb8), contrast_limits=limits)
-
-
-def _painted(sight: _Sight, drawn: Drawn) -> NDArray[np.bool_] | None:
-    height, width = sight.embedding.image_shape
-    if height * width > _MOST_PAINTED:  # the box around it has to do
-        return None
-    return drawn.area(sight.embedding.image_shape)
 
 
 @contextmanager
