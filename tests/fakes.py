@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_samhq.core.doubt import Doubt
 from napari_samhq.core.images import to_rgb8
+from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.prompts import Prompt
 from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.prediction import Prediction
@@ -97,8 +98,8 @@ class FakePredictor:
     def _draw(self, prompt: Prompt, shape: tuple[int, int], radius: float) -> np.ndarray:
         rows, cols = np.ogrid[: shape[0], : shape[1]]
         drawn = np.zeros(shape, dtype=bool)
-        if prompt.mask is not None and prompt.mask.dtype == bool:
-            drawn |= prompt.mask
+        if isinstance(prompt.mask, CroppedMask):
+            drawn |= prompt.mask.within(shape)
         if prompt.box is not None:
             top, left, bottom, right = prompt.box
             drawn |= (rows >= top) & (rows <= bottom) & (cols >= left) & (cols <= right)

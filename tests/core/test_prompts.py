@@ -45,7 +45,7 @@ def test_a_clean_prompt_stays_as_it_is():
     assert prompt.points.tolist() == given_prompt["points"]
     assert prompt.point_labels.tolist() == given_prompt["point_labels"]
     assert prompt.box.tolist() == given_prompt["box"]
-    assert np.array_equal(prompt.mask, mask)
+    assert np.array_equal(prompt.mask.within(mask.shape), mask)
 
 
 @pytest.mark.parametrize(

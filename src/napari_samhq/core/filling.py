@@ -1,8 +1,8 @@
 """Pixels inside of rings and ellipses, in time and memory of their outlines.
 
 x and y are in the frame of drawing programs: pixels, with (0, 0) in the outer corner of the first
-one. A pixel is inside if its centre is. A centre on an edge belongs to what lies to the right of the
-edge, or below it where the edge is level, as in Java's drawing, and so in ImageJ and QuPath: of
+one. A pixel is inside if its centre is. A centre on an edge belongs to what lies to the right of
+the edge, or below it where the edge is level, as in Java's drawing, and so in ImageJ and QuPath: of
 neighbours that share an edge exactly one has the pixel, whichever way the edge is drawn.
 """
 
@@ -33,11 +33,10 @@ _AT_ONCE = 2**20
 _ROUNDED = 1024.0
 _TIE = 1e-9  # so near to its edge a pixel centre lies on an ellipse: what rounding leaves
 _COCO_SCALE = 5.0  # steps of pycocotools to a pixel
+_NONE = CroppedMask.of_runs(np.zeros((0, 3), dtype=np.int64))
 
 
-def fill_rings(
-    rings_xy: Sequence[ArrayLike], shape: tuple[int, int] | None = None
-) -> CroppedMask:
+def fill_rings(rings_xy: Sequence[ArrayLike], shape: tuple[int, int] | None = None) -> CroppedMask:
     """Collect the pixels that rings enclose by the even-odd rule.
 
     Parameters
@@ -68,7 +67,7 @@ def fill_rings(
     rings = [np.asarray(ring, dtype=np.float64).reshape(-1, 2) for ring in rings_xy]
     rings = [ring for ring in rings if len(ring) > 2]
     if not rings:
-        return CroppedMask.of_runs(np.zeros((0, 3), dtype=np.int64))
+        return _NONE
     _check(np.concatenate(rings), shape)
     starts = np.concatenate(rings)
     stops = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
@@ -88,13 +87,15 @@ def fill_rings(
     rows, columns = [], []
     for some in _pieces(edges, counts):
         row = _ranges(first[some], counts[some])
-        (x0, y0), (x1, y1) = (np.repeat(ends[some], counts[some], axis=0).T for ends in (starts, stops))
+        (x0, y0), (x1, y1) = (
+            np.repeat(ends[some], counts[some], axis=0).T for ends in (starts, stops)
+        )
         along = np.clip(((row + 0.5) - y0) / (y1 - y0), 0, 1)
         column = _first_pixel(x0 + along * (x1 - x0))
         rows.append(row)
         columns.append(column if shape is None else np.clip(column, 0, shape[1]))
     if not rows:
-        return CroppedMask.of_runs(np.zeros((0, 3), dtype=np.int64))
+        return _NONE
     return CroppedMask.of_runs(toggled(np.concatenate(rows), np.concatenate(columns)))
 
 
@@ -138,7 +139,7 @@ def fill_ellipse(
     flat = abs(np.linalg.det(axes)) <= _TIE
     rows = np.arange(top, top if flat else max(top, bottom))
     if not rows.size:
-        return CroppedMask.of_runs(np.zeros((0, 3), dtype=np.int64))
+        return _NONE
     # A point is inside where its place along the two half axes lies in the unit circle.
     (p, q), (r, s) = np.linalg.inv(axes.T)
     down = rows + 0.5 - centre[1]
@@ -181,6 +182,8 @@ def fill_coco_polygon(polygon_xy: ArrayLike, shape: tuple[int, int]) -> CroppedM
     (2, 3)
     """
     corners = np.asarray(polygon_xy, dtype=np.float64).reshape(-1, 2)
+    if len(corners) < 3:
+        return _NONE
     _check(corners, shape)
     fine = np.trunc(_COCO_SCALE * corners + 0.5).astype(np.int64)
     starts, stops = fine, np.roll(fine, -1, axis=0)
@@ -211,7 +214,7 @@ def fill_coco_polygon(polygon_xy: ArrayLike, shape: tuple[int, int]) -> CroppedM
         columns.append(column[within])
         rows.append(row[within].astype(np.int64))
     if not columns:
-        return CroppedMask.of_runs(np.zeros((0, 3), dtype=np.int64))
+        return _NONE
     return CroppedMask.of_runs(transposed(toggled(np.concatenate(columns), np.concatenate(rows))))
 
 
@@ -230,13 +233,11 @@ def _chain(
 
 
 def _first_pixel(places: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Number the first pixel whose centre lies at a place, or behind it."""
+    """Find the first pixel whose centre lies at a place, or behind it."""
     return np.ceil(np.round(places * _ROUNDED) / _ROUNDED - 0.5).astype(np.int64)
 
 
-def _pieces(
-    edges: NDArray[np.int64], counts: NDArray[np.int64]
-) -> Iterator[NDArray[np.int64]]:
+def _pieces(edges: NDArray[np.int64], counts: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Divide edges so that a piece has not too many counts, except those of one edge alone."""
     if edges.size:
         number = np.cumsum(counts[edges]) // _AT_ONCE

@@ -169,4 +169,4 @@ class CroppedMask:
         inside = self.top <= other.top and self.left <= other.left
         inside &= other.top + other.height <= self.top + self.height
         inside &= other.left + other.width <= self.left + self.width
-        return inside and self.shared_with(other) == other.area
+        return not other or (inside and self.shared_with(other) == other.area)

@@ -1,4 +1,4 @@
-"""Areas within areas: which outlines are parents of others, as those of a tissue are of its cells."""
+"""Areas within areas: which ones are parents of others, as a tissue is of its cells."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def parents_among(masks: Sequence[CroppedMask]) -> list[int]:
     Parameters
     ----------
     masks : sequence of CroppedMask
-        Of one plane, in any order. Empty ones are nobody's children, and of equal ones neither is
-        the parent.
+        Of one plane, in any order. Empty ones are nobody's children, and of two with the same
+        bounding box neither is the parent: they outline one thing in two ways.
 
     Returns
     -------
@@ -41,17 +41,19 @@ def parents_among(masks: Sequence[CroppedMask]) -> list[int]:
     if len(filled) < 2:
         return []
     corners = np.array(
-        [(m.left, m.top, m.left + m.width, m.top + m.height) for m in map(masks.__getitem__, filled)]
+        [
+            (m.left, m.top, m.left + m.width, m.top + m.height)
+            for m in map(masks.__getitem__, filled)
+        ]
     )
     boxes = shapely.box(*corners.T)
-    areas = [masks[place].area for place in filled]
     parents: set[int] = set()
     # Pairs come by their first one, so a parent is known at its first child.
     for outer, inner in shapely.STRtree(boxes).query(boxes, predicate="covers").T.tolist():
         parent, child = filled[outer], filled[inner]
         if (
             parent not in parents
-            and areas[outer] > areas[inner]
+            and (corners[outer] != corners[inner]).any()
             and masks[parent].covers(masks[child])
         ):
             parents.add(parent)

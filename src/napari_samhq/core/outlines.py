@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fill_polygon", "one_ring", "outline_of", "rings_of", "smooth_outline"]
 
+
 def outline_of(mask: CroppedMask) -> BaseGeometry:
     """Trace the edges of a mask's pixels.
 

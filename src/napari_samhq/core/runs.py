@@ -1,7 +1,7 @@
 """Runs: sets of pixels as stretches of rows, in time and memory of their border.
 
-Runs are an (N, 3) array of row, first column and the column behind the last one. They are sorted, and
-no two of them touch, so that two sets are equal exactly if their runs are.
+Runs are an (N, 3) array of row, first column and the column behind the last one. They are sorted,
+and no two of them touch, so that two sets are equal exactly if their runs are.
 """
 
 from __future__ import annotations

@@ -75,9 +75,10 @@ def _rounded(
         return fill_rings([[[left, top], [right, top], [right, bottom], [left, bottom]]], shape)
     angle = np.linspace(0, np.pi / 2, 33)
     arc = radius * (1 - np.stack([np.cos(angle), np.sin(angle)], axis=1))  # of the first corner
-    right_arc, below = arc[::-1] * [-1, 1] + [right, top], arc[::-1] * [1, -1] + [left, bottom]
-    last = arc * [-1, -1] + [right, bottom]
-    return fill_rings([np.concatenate([arc + [left, top], right_arc, last, below])], shape)
+    corners = [(left, top, 1, 1, 1), (right, top, -1, 1, -1)]
+    corners += [(right, bottom, -1, -1, 1), (left, bottom, 1, -1, -1)]
+    ring = [np.array([x, y]) + arc[::turn] * [sx, sy] for x, y, sx, sy, turn in corners]
+    return fill_rings([np.concatenate(ring)], shape)
 
 
 def _rings_of_path(path: Any, where: str) -> list[Any]:

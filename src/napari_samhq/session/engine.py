@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samhq.core.drafts import Draft, Step
-    from napari_samhq.core.drawn import Drawn
     from napari_samhq.core.prompts import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.prediction import Prediction, SupportsPrediction

@@ -1,0 +1,73 @@
+"""Runs: the same sets of pixels as masks, whatever is done with them."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from napari_samhq.core import runs
+from napari_samhq.core.masks import CroppedMask
+
+masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12))
+SHAPE = (9, 11)
+planes = hnp.arrays(bool, st.just(SHAPE))
+
+
+@given(masks)
+def test_a_mask_and_its_runs_say_the_same(mask):
+    found = runs.runs_of_array(mask)
+    np.testing.assert_array_equal(runs.painted(found, mask.shape), mask)
+    assert (found[:, 2] > found[:, 1]).all()
+    cropped = CroppedMask.of(mask, (3, 5))
+    assert cropped.area == mask.sum()
+    place, size = (cropped.top, cropped.left), (cropped.height, cropped.width)
+    assert CroppedMask.of_bits(place, size, cropped.bits) == cropped
+
+
+@given(planes, planes)
+def test_sets_are_joined_cut_and_compared_as_masks_are(first, second):
+    one, other = CroppedMask.of(first), CroppedMask.of(second)
+    assert CroppedMask.union([one, other]) == CroppedMask.of(first | second)
+    assert one.shared_with(other) == (first & second).sum()
+    assert one.covers(other) == (not second.any() or bool((first | ~second).all()))
+    left = runs.combined(one.runs, other.runs, lambda own, its: own & ~its)
+    np.testing.assert_array_equal(runs.painted(left, SHAPE), first & ~second)
+
+
+@given(planes)
+def test_columns_are_the_rows_of_the_transposed_mask(mask):
+    columns = runs.transposed(runs.runs_of_array(mask))
+    np.testing.assert_array_equal(columns, runs.runs_of_array(mask.T))
+
+
+@given(planes, st.integers(-4, 9), st.integers(-4, 9), st.integers(1, 4))
+def test_a_window_shows_every_so_manieth_pixel(mask, top, left, step):
+    shape = (6, 7)
+    around = np.pad(mask, 20)
+    expected = around[top + 20 : top + 26 : step, left + 20 : left + 27 : step]
+    cut = CroppedMask.of(mask).cut(shape, (top, left), step)
+    np.testing.assert_array_equal(cut.within(expected.shape), expected)
+    assert cut == CroppedMask.of(expected)
+
+
+@given(planes)
+def test_rectangles_hold_the_same_pixels(mask):
+    filled = np.zeros(SHAPE, int)
+    for top, left, bottom, right in runs.rectangles(runs.runs_of_array(mask)).tolist():
+        filled[top:bottom, left:right] += 1
+    np.testing.assert_array_equal(filled, mask)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 60_000), st.integers(1, 60_000))
+def test_a_large_area_takes_no_more_than_its_border(height, width):
+    """FM-71: memory follows the outline."""
+    mask = CroppedMask.of_runs(np.array([[row, 3, 3 + width] for row in (0, height)]))
+    block = CroppedMask.of_runs(
+        np.column_stack([np.arange(height), np.full(height, 5), np.full(height, 5 + width)])
+    )
+    assert block.area == height * width
+    assert block.nbytes == 12 * height
+    assert mask.nbytes == 24
