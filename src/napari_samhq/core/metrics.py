@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.run_labels import RunLabels, overlaps
 from napari_samhq.errors import ImageError
 
 if TYPE_CHECKING:
@@ -168,6 +169,8 @@ def iou_matrix(
     ImageError
         If the shapes differ.
     """
+    if isinstance(first, RunLabels) and isinstance(second, RunLabels):
+        return overlaps(first, second)
     a, b = _two_label_images(first, second)
     ids_a, at_a = np.unique(a, return_inverse=True)
     ids_b, at_b = np.unique(b, return_inverse=True)
@@ -263,6 +266,8 @@ def _overlaps(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[Any], ...]:
 
     Of ten thousand objects each has a few neighbours; a whole matrix of them would fill the memory.
     """
+    if isinstance(first, RunLabels) and isinstance(second, RunLabels):
+        return overlaps(first, second)
     a, b = _two_label_images(first, second)
     ids_a, at_a, areas_a = np.unique(a, return_inverse=True, return_counts=True)
     ids_b, at_b, areas_b = np.unique(b, return_inverse=True, return_counts=True)

@@ -22,6 +22,7 @@ __all__ = [
     "painted",
     "rectangles",
     "runs_of_array",
+    "runs_of_values",
     "toggled",
     "transposed",
 ]
@@ -47,6 +48,26 @@ def runs_of_array(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     starts, stops = edges[0::2], edges[1::2]
     rows = starts // (width + 1)
     return np.stack([rows, starts - rows * (width + 1), stops - rows * (width + 1)], axis=1)
+
+
+def runs_of_values(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Find the runs of equal values besides 0 in an array of shape (H, W): (N, 4), values last.
+
+    Examples
+    --------
+    >>> runs_of_values(np.array([[3, 3, 0], [5, 3, 3]])).tolist()
+    [[0, 0, 2, 3], [1, 0, 1, 5], [1, 1, 3, 3]]
+    """
+    height, width = values.shape
+    flat = np.zeros((height, width + 1), dtype=values.dtype)
+    flat[:, :width] = values
+    flat = flat.reshape(-1)
+    starts = np.flatnonzero(np.append(True, flat[1:] != flat[:-1])[: len(flat)])
+    stops = np.append(starts[1:], len(flat))[: len(starts)]
+    rows, kept = starts // (width + 1), flat[starts] != 0
+    line = rows * (width + 1)
+    found = np.stack([rows, starts - line, stops - line, flat[starts].astype(np.int64)], axis=1)
+    return found[kept]
 
 
 def painted(runs: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.prompts import Prompt, usable_points
+from napari_samhq.core.run_labels import RunLabels
 from napari_samhq.errors import PromptError, SamHQWarning
 from napari_samhq.inference.windowed import WindowedPredictor
 
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from napari_samhq.checkpoints import LoadedModel
     from napari_samhq.inference.prediction import Prediction, SupportsPrediction
 
-__all__ = ["LabelPainter", "segment"]
+__all__ = ["MOST_PAINTED_PX", "LabelPainter", "RunPainter", "painter_of", "segment"]
+
+MOST_PAINTED_PX = 2**26
+"""Label images of more pixels are kept as runs on the command line."""
 
 
 def segment(
@@ -121,7 +126,7 @@ class LabelPainter:
 
     def __init__(self, image_shape: tuple[int, int]) -> None:
         self.labels: NDArray[np.int32] = np.zeros(image_shape, dtype=np.int32)
-        self._scores = np.full(image_shape, -np.inf, dtype=np.float32)
+        self._scores = np.zeros(image_shape, dtype=np.float32)
 
     def add(self, label_id: int, prediction: Prediction) -> None:
         """Paint the best mask of a prediction.
@@ -142,10 +147,42 @@ class LabelPainter:
         labels = self.labels[prediction.region][part]
         scores = self._scores[prediction.region][part]
         score = np.float32(prediction.score)
-        wins = (scores < score) | ((scores == score) & (labels > label_id))
+        wins = (labels == 0) | (scores < score) | ((scores == score) & (labels > label_id))
         wins &= mask[part]
         labels[wins] = label_id
         scores[wins] = score
+
+
+class RunPainter:
+    """Put masks into a label image of any size, as :class:`LabelPainter`, without painting it.
+
+    Parameters
+    ----------
+    image_shape : tuple of two ints
+        Height and width of the image in pixels.
+    """
+
+    def __init__(self, image_shape: tuple[int, int]) -> None:
+        self._shape = image_shape
+        self._found: list[tuple[float, int, CroppedMask]] = []
+
+    def add(self, label_id: int, prediction: Prediction) -> None:
+        """Take the best mask of a prediction, as :meth:`LabelPainter.add`."""
+        start = prediction.region[0].start, prediction.region[1].start
+        mask = CroppedMask.of(prediction.mask, start)
+        self._found.append((float(np.float32(prediction.score)), -label_id, mask))
+
+    @property
+    def labels(self) -> RunLabels:
+        """What was painted so far."""
+        ordered = sorted(self._found, key=lambda one: one[:2])  # the best is painted last
+        return RunLabels.of(((-number, mask) for _, number, mask in ordered), self._shape)
+
+
+def painter_of(image_shape: tuple[int, int]) -> LabelPainter | RunPainter:
+    """Choose how labels of an image of this shape are kept: as runs where it is large."""
+    large = image_shape[0] * image_shape[1] > MOST_PAINTED_PX
+    return RunPainter(image_shape) if large else LabelPainter(image_shape)
 
 
 def _box_prompts(boxes: ArrayLike) -> list[Prompt]:

@@ -282,7 +282,7 @@ def _painted(
     labels = np.zeros((*stack.values(), *size), smallest_type(highest + len(objects)))
     for plane, listed in by_plane.items():
         labels[plane] = labels_of(listed, size)
-    total = sum(int(one.mask.array().sum()) for listed in by_plane.values() for one in listed)
+    total = sum(one.mask.area for listed in by_plane.values() for one in listed)
     return labels, total - int(np.count_nonzero(labels))
 
 

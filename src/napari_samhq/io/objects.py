@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.nesting import parents_among
+from napari_samhq.core.run_labels import RunLabels
 from napari_samhq.errors import FileError, ImageError, SamHQWarning
 from napari_samhq.io.planes import Position
 
@@ -28,6 +30,7 @@ __all__ = [
     "labels_of",
     "leaves_of",
     "lies_beside",
+    "numbered",
     "objects_of",
     "smallest_type",
     "warn_of_parents",
@@ -77,7 +80,7 @@ def objects_of(labels: Any) -> Iterator[FileObject]:
     ----------
     labels : array of shape (H, W), int
         0 where there is nothing. Numpy, or zarr and dask of any size: they are read in pieces, and
-        memory holds no more than the largest object.
+        memory holds no more than the largest object. Or RunLabels, which are not painted.
 
     Raises
     ------
@@ -89,6 +92,9 @@ def objects_of(labels: Any) -> Iterator[FileObject]:
     >>> [(one.label_id, one.mask.top) for one in objects_of([[0, 0], [7, 0]])]
     [(7, 1)]
     """
+    if isinstance(labels, RunLabels):
+        yield from (FileObject(label_id, mask) for label_id, mask in labels.objects())
+        return
     ids = labels if hasattr(labels, "dtype") else np.asarray(labels)
     if ids.ndim != 2 or ids.dtype.kind not in "iu":
         raise ImageError(
@@ -197,6 +203,30 @@ def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = Non
     >>> labels_of([one], (2, 2)).tolist()
     [[5, 5], [0, 0]]
     """
+    listed = numbered(objects)
+    if shape is None:
+        ends = [(one.mask.top + one.mask.height, one.mask.left + one.mask.width) for one in listed]
+        shape = (max(1, *(r for r, _ in ends), 1), max(1, *(c for _, c in ends), 1))
+    highest = max((one.label_id for one in listed), default=0)
+    labels: NDArray[Any] = np.zeros(shape, dtype=smallest_type(highest))
+    for one in listed:
+        rows, cols = one.mask.region
+        start = max(rows.start, 0), max(cols.start, 0)
+        part = labels[start[0] : max(rows.stop, 0), start[1] : max(cols.stop, 0)]
+        if part.size:
+            inside = one.mask.within((part.shape[0], part.shape[1]), start)
+            part[inside] = one.label_id
+    return labels
+
+
+def numbered(objects: Iterable[FileObject]) -> list[FileObject]:
+    """Give those without a label id the next free one, as :func:`labels_of` does.
+
+    Raises
+    ------
+    ImageError
+        If they lie in several planes of a stack.
+    """
     listed = list(objects)
     planes = {(one.position.t, one.position.z, one.position.stack) for one in listed}
     if len(planes) > 1:
@@ -204,23 +234,9 @@ def labels_of(objects: Iterable[FileObject], shape: tuple[int, int] | None = Non
             f"These objects lie in {len(planes)} planes of a stack, and one label image has place "
             "for those of one. Choose them by their position, or read them with plane=."
         )
-    if shape is None:
-        ends = [(one.mask.top + one.mask.height, one.mask.left + one.mask.width) for one in listed]
-        shape = (max(1, *(r for r, _ in ends), 1), max(1, *(c for _, c in ends), 1))
     highest = max((one.label_id for one in listed), default=0)
-    labels: NDArray[Any] = np.zeros(shape, dtype=smallest_type(highest + len(listed)))
-    for one in listed:
-        label_id = one.label_id
-        if label_id < 1:
-            highest += 1
-            label_id = highest
-        rows, cols = one.mask.region
-        start = max(rows.start, 0), max(cols.start, 0)
-        part = labels[start[0] : max(rows.stop, 0), start[1] : max(cols.stop, 0)]
-        if part.size:
-            inside = one.mask.within((part.shape[0], part.shape[1]), start)
-            part[inside] = label_id
-    return labels
+    free = itertools.count(highest + 1)
+    return [one if one.label_id > 0 else replace(one, label_id=next(free)) for one in listed]
 
 
 def smallest_type(highest: int) -> type[np.signedinteger[Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.core.overlay import objects_table
+from napari_samhq.core.run_labels import RunLabels
 from napari_samhq.errors import FileError, ImageError, SettingsError
 from napari_samhq.io.atomic import replacing
 from napari_samhq.io.calibration import Calibration
@@ -83,7 +84,7 @@ def check_result_suffix(path: str | Path, file_format: str | None = None) -> Non
 
 def write_labels_as(
     path: str | Path,
-    labels: ArrayLike,
+    labels: ArrayLike | RunLabels,
     *,
     table: pd.DataFrame | None = None,
     pixel_size: float | Sequence[float] | None = None,
@@ -220,7 +221,7 @@ def _noted(calibration: Calibration) -> dict[str, Any]:
 
 def write_table(
     path: str | Path,
-    labels: ArrayLike,
+    labels: ArrayLike | RunLabels,
     *,
     table: pd.DataFrame | None = None,
     pixel_size: float | Sequence[float] | None = None,
@@ -245,9 +246,10 @@ def write_table(
     calibration = Calibration.of(2, pixel_size, unit)
     if calibration.known and (known := calibration.in_plane()):
         size = known[0]
-    in_memory = isinstance(labels, np.ndarray | list)
-    measure = objects_table if in_memory else _table_in_pieces
-    measured = measure(labels, pixel_size=size, unit=calibration.unit)
+    if not isinstance(labels, np.ndarray | list | RunLabels):  # of any size: read in pieces
+        lazy: Any = labels
+        labels = RunLabels.of(((o.label_id, o.mask) for o in objects_of(lazy)), lazy.shape)
+    measured = objects_table(labels, pixel_size=size, unit=calibration.unit)
     if table is not None:
         known = _by_label(table)
         # What was measured of these labels counts more than what somebody said of them.
@@ -256,29 +258,6 @@ def write_table(
     with replacing(path, overwrite=overwrite) as temporary:
         measured.to_csv(temporary, index=False)
     return path
-
-
-def _table_in_pieces(
-    labels: Any, *, pixel_size: tuple[float, float] | None, unit: str
-) -> pd.DataFrame:
-    """Measure the objects of labels of any size, one after the other, as `objects_table` does."""
-    import pandas as pd
-
-    rows = []
-    for one in objects_of(labels):
-        (rows_of, cols_of), area = one.mask.region, one.mask.area
-        line, first, behind = one.mask.runs.T
-        lengths = behind - first
-        row: dict[str, Any] = {"label": one.label_id, "area_px": area}
-        if pixel_size is not None:
-            row[f"area_{unit}2"] = area * pixel_size[0] * pixel_size[1]
-        row["row"] = (line * lengths).sum() / area
-        row["col"] = ((first + behind - 1) / 2 * lengths).sum() / area
-        for name, part in (("row", rows_of), ("col", cols_of)):
-            row |= {f"min_{name}": part.start, f"max_{name}": part.stop - 1}
-        rows.append(row)
-    columns = objects_table(np.zeros((1, 1), int), pixel_size=pixel_size, unit=unit)
-    return pd.DataFrame(rows, columns=columns.columns).astype(columns.dtypes)
 
 
 def read_objects(
