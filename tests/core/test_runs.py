@@ -9,6 +9,8 @@ from hypothesis.extra import numpy as hnp
 
 from napari_samhq.core import runs
 from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.quality import compare_labels
+from napari_samhq.core.run_labels import RunLabels
 
 masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=12))
 SHAPE = (9, 11)
@@ -71,3 +73,21 @@ def test_a_large_area_takes_no_more_than_its_border(height, width):
     assert block.area == height * width
     assert block.nbytes == 12 * height
     assert mask.nbytes == 24
+
+
+labels = hnp.arrays(np.int32, st.just(SHAPE), elements=st.integers(0, 4))
+
+
+@given(labels, labels)
+def test_labels_kept_as_runs_are_those_painted(first, second):
+    """FM-77: compared, measured and taken apart without painting them."""
+    one, other = RunLabels.of_array(first), RunLabels.of_array(second)
+    np.testing.assert_array_equal(np.asarray(one), first)
+    np.testing.assert_array_equal(one[2:7, 3:20], first[2:7, 3:20])
+    assert compare_labels(one, other) == compare_labels(first, second)
+    found = {number: mask.within(SHAPE) for number, mask in one.objects()}
+    assert sorted(found) == [n for n in np.unique(first).tolist() if n]
+    for number, mask in found.items():
+        np.testing.assert_array_equal(mask, first == number)
+    painted = RunLabels.of([*one.objects(), *other.objects()], SHAPE)
+    np.testing.assert_array_equal(painted, np.where(second > 0, second, first))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_samhq.cli.paths import Found
     from napari_samhq.cli.work import Engine
     from napari_samhq.core.quality import Quality
+    from napari_samhq.core.run_labels import RunLabels
     from napari_samhq.core.worst_cases import WorstCases
     from napari_samhq.inference.settings import Search
     from napari_samhq.inference.source import ImageSource
@@ -147,6 +148,16 @@ class Comparison:
     quality: Quality
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """An image of which only the parts are read that are asked for, as colours."""
+
+    source: ImageSource
+
+    def __getitem__(self, where: tuple[slice, slice]) -> NDArray[np.uint8]:
+        return self.source.read_rgb8(where)
+
+
 def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> Comparison:
     """Find the objects of an image, and compare them with the true ones.
 
@@ -159,6 +170,7 @@ def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> C
     """
     from napari_samhq.core.images import to_rgb8
     from napari_samhq.core.quality import compare_labels
+    from napari_samhq.inference.segment import MOST_PAINTED_PX
     from napari_samhq.io.images import open_image, read_image
 
     found, name = pair.image, pair.image.place.as_posix()
@@ -184,12 +196,13 @@ def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> C
     if how.labels_folder is not None:
         _keep(how, found, predicted)
     if worst.count:
-        rgb8 = to_rgb8(read_image(found.path, plane=how.plane))
+        large = source.shape[0] * source.shape[1] > MOST_PAINTED_PX
+        rgb8 = _Picture(source) if large else to_rgb8(read_image(found.path, plane=how.plane))
         worst.look_at(name, rgb8, true, predicted, quality)
     return Comparison(found.path, labels_path, name, quality)
 
 
-def _keep(how: Method, found: Found, predicted: NDArray[Any]) -> None:
+def _keep(how: Method, found: Found, predicted: NDArray[Any] | RunLabels) -> None:
     from napari_samhq.cli.paths import renamed
     from napari_samhq.io.atomic import explained
     from napari_samhq.io.labels import write_labels
@@ -235,7 +248,7 @@ def true_labels(
     plane: Sequence[int] | None,
     strict: bool = False,
     connected: bool = False,
-) -> NDArray[Any]:
+) -> NDArray[Any] | RunLabels:
     """Read labels from an image, or from a file of objects, see :func:`read_objects`.
 
     Parameters
@@ -254,7 +267,8 @@ def true_labels(
 
     Returns
     -------
-    ndarray of shape (H, W), int
+    ndarray of shape (H, W), int; or RunLabels
+        The latter of outlines in large images.
 
     Raises
     ------
@@ -263,15 +277,20 @@ def true_labels(
     ImageError
         If these are no labels, or those of an image of another shape.
     """
+    from napari_samhq.core.run_labels import RunLabels
+    from napari_samhq.inference.segment import MOST_PAINTED_PX
     from napari_samhq.io.labels import plane_of_labels
-    from napari_samhq.io.objects import labels_of, leaves_of
+    from napari_samhq.io.objects import labels_of, leaves_of, numbered
     from napari_samhq.io.planes import leading_axes
     from napari_samhq.io.results import read_objects
 
     if path.suffix.lower() in _OBJECTS:
         which: dict[str, Any] = {"plane": plane, "axes": leading_axes(image), "strict": strict}
         objects = read_objects(path, shape, image.name, **which)
-        return labels_of(leaves_of(objects, f"{path}"), shape)
+        leaves = leaves_of(objects, f"{path}")
+        if shape[0] * shape[1] <= MOST_PAINTED_PX:
+            return labels_of(leaves, shape)
+        return RunLabels.of(((one.label_id, one.mask) for one in numbered(leaves)), shape)
     labels = plane_of_labels(path, plane)
     if labels.shape != shape:
         raise ImageError(
@@ -295,28 +314,29 @@ def _tell_of_labels(source: ImageSource, path: Path) -> None:
 
 
 def labels_from_prompts(
-    predictor: Any, source: Any, true: NDArray[Any], derived: Derived
-) -> NDArray[Any]:
+    predictor: Any, source: Any, true: NDArray[Any] | RunLabels, derived: Derived
+) -> NDArray[Any] | RunLabels:
     """Segment each true object from prompts that are made from it.
 
     Parameters
     ----------
     predictor : SupportsPrediction
     source : ImageSource
-    true : ndarray of shape (H, W), int
+    true : ndarray of shape (H, W), int; or RunLabels
     derived : Derived
 
     Returns
     -------
-    ndarray of shape (H, W), int
+    ndarray of shape (H, W), int; or RunLabels, of large images
         With the label ids of the true objects.
     """
     from napari_samhq.cli.common import progress_bar
-    from napari_samhq.inference.segment import LabelPainter
+    from napari_samhq.core.run_labels import RunLabels
+    from napari_samhq.inference.segment import painter_of
     from napari_samhq.inference.windowed import WindowedPredictor
     from napari_samhq.io.objects import objects_of
 
-    painter = LabelPainter(source.shape)
+    painter = painter_of(source.shape)
     windowed = WindowedPredictor(predictor, source)
     objects = list(objects_of(true))
     # Numbered from 1, whatever their ids: those of others may be larger than results can have.
@@ -331,8 +351,8 @@ def labels_from_prompts(
             for index, prediction in windowed.iter_predict(prompts):
                 painter.add(index + 1, prediction)
                 bar.update()
-    found: NDArray[Any] = ids[painter.labels]
-    return found
+    found = painter.labels
+    return found.renamed(ids) if isinstance(found, RunLabels) else ids[found]
 
 
 def _first(mask: Any, derived: Derived) -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_samhq.core.doubt import Doubt
     from napari_samhq.core.prompts import Prompt
+    from napari_samhq.core.run_labels import RunLabels
     from napari_samhq.inference.prediction import SupportsPrediction
 
 __all__ = ["Result", "segment_prompts"]
@@ -31,8 +32,8 @@ class Result:
 
     Attributes
     ----------
-    labels : ndarray of shape (H, W), int32
-        The label id of each pixel's object.
+    labels : ndarray of shape (H, W), int32; or RunLabels
+        The label id of each pixel's object; as runs where the image is large.
     scores : dict of int to float
         The model's estimate of the IoU, by label id.
     seconds : dict of str to float
@@ -41,7 +42,7 @@ class Result:
         What HQ changed, and how sure outlines are, by label id, if the predictor tells it.
     """
 
-    labels: NDArray[np.int32]
+    labels: NDArray[np.int32] | RunLabels
     scores: dict[int, float]
     seconds: dict[str, float]
     doubts: dict[int, Doubt] = field(default_factory=dict)
@@ -100,7 +101,7 @@ def segment_prompts(
     SamHQWarning
         If objects were left out whose points or boxes lie outside of the image.
     """
-    from napari_samhq.inference.segment import LabelPainter
+    from napari_samhq.inference.segment import painter_of
     from napari_samhq.inference.store import EmbeddingStore
     from napari_samhq.inference.windowed import WindowedPredictor
 
@@ -113,7 +114,7 @@ def segment_prompts(
     embedded = time.perf_counter()
     usable = _inside(prompts, image_shape, strict)
     ids = list(usable)
-    painter = LabelPainter(image_shape)
+    painter = painter_of(image_shape)
     scores: dict[int, float] = {}
     doubts: dict[int, Doubt] = {}
     answers = windowed.iter_predict(list(usable.values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class CroppedMask:
     >>> bool((cropped.within((8, 8)) == mask).all())
     True
     """
+
+    dtype: ClassVar[np.dtype[np.bool_]] = np.dtype(np.bool_)  # as other masks have it
 
     top: int
     left: int

@@ -169,8 +169,6 @@ def iou_matrix(
     ImageError
         If the shapes differ.
     """
-    if isinstance(first, RunLabels) and isinstance(second, RunLabels):
-        return overlaps(first, second)
     a, b = _two_label_images(first, second)
     ids_a, at_a = np.unique(a, return_inverse=True)
     ids_b, at_b = np.unique(b, return_inverse=True)
@@ -220,7 +218,9 @@ class Match:
         return 2 * len(self.pairs) / total if total else 1.0
 
 
-def match(true: ArrayLike, predicted: ArrayLike, *, threshold: float = 0.5) -> Match:
+def match(
+    true: ArrayLike | RunLabels, predicted: ArrayLike | RunLabels, *, threshold: float = 0.5
+) -> Match:
     """Pair the objects of two label images, each with at most one of the other.
 
     Pairs are taken in the order of falling IoU while it exceeds the threshold. From a threshold of
@@ -228,7 +228,7 @@ def match(true: ArrayLike, predicted: ArrayLike, *, threshold: float = 0.5) -> M
 
     Parameters
     ----------
-    true, predicted : array_like of integers
+    true, predicted : array_like of integers; or RunLabels, both of them
         Label images of the same shape; 0 is background.
     threshold : float
         IoU that a pair must exceed.
@@ -261,14 +261,16 @@ def match(true: ArrayLike, predicted: ArrayLike, *, threshold: float = 0.5) -> M
     return Match(pairs, ious[taken], true_ids[free_row], predicted_ids[free_col])
 
 
-def _overlaps(first: ArrayLike, second: ArrayLike) -> tuple[NDArray[Any], ...]:
+def _overlaps(
+    first: ArrayLike | RunLabels, second: ArrayLike | RunLabels
+) -> tuple[NDArray[Any], ...]:
     """Find the objects that share pixels: rows, columns and IoUs of `iou_matrix` that are not 0.
 
     Of ten thousand objects each has a few neighbours; a whole matrix of them would fill the memory.
     """
     if isinstance(first, RunLabels) and isinstance(second, RunLabels):
         return overlaps(first, second)
-    a, b = _two_label_images(first, second)
+    a, b = _two_label_images(np.asarray(first), np.asarray(second))
     ids_a, at_a, areas_a = np.unique(a, return_inverse=True, return_counts=True)
     ids_b, at_b, areas_b = np.unique(b, return_inverse=True, return_counts=True)
     codes = at_a.ravel().astype(np.int64) * len(ids_b) + at_b.ravel()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["fill_polygon", "one_ring", "outline_of", "rings_of", "smooth_outline"]
+__all__ = ["fill_polygon", "one_ring", "outline_of", "smooth_outline"]
 
 
 def outline_of(mask: CroppedMask) -> BaseGeometry:
@@ -77,15 +77,14 @@ def one_ring(outline: BaseGeometry) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (N, 2)
-        x, y of the corners; the first one is not repeated at the end. :func:`rings_of` takes it
-        apart.
+        x, y of the corners; the first one is not repeated at the end.
 
     Examples
     --------
     >>> import shapely
     >>> ring = one_ring(shapely.box(0, 0, 9, 9) - shapely.box(3, 3, 6, 6))
-    >>> len(ring), [len(one) for one in rings_of(ring)]
-    (10, [4, 4])
+    >>> len(ring), fill_rings([ring]).area
+    (10, 72)
     """
     from scipy.spatial import cKDTree
 
@@ -105,38 +104,6 @@ def one_ring(outline: BaseGeometry) -> NDArray[np.float64]:
     for index in range(len(first)):
         pieces += [first[[index]], *inserted.get(index, [])]
     return np.concatenate(pieces)
-
-
-def rings_of(corners: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Take a ring that touches itself apart, and drop the cuts of no width in it.
-
-    Parameters
-    ----------
-    corners : ndarray of shape (N, 2)
-        x, y; the first one is not repeated at the end.
-
-    Returns
-    -------
-    list of ndarray of shape (M, 2)
-        Rings that pass each of their corners once. A point is inside if it is in an odd number of
-        them.
-    """
-    rings = []
-    path: list[tuple[float, float]] = []
-    places: dict[tuple[float, float], int] = {}
-    for x, y in [*corners.tolist(), corners[0].tolist()]:
-        corner = (x, y)
-        if corner in places:
-            start = places[corner]
-            loop = path[start:]
-            for one in loop:
-                del places[one]
-            del path[start:]
-            if len(loop) > 2:
-                rings.append(np.array(loop))
-        places[corner] = len(path)
-        path.append(corner)
-    return rings
 
 
 def fill_polygon(polygon: BaseGeometry, shape: tuple[int, int] | None = None) -> CroppedMask:
@@ -169,6 +136,8 @@ def fill_polygon(polygon: BaseGeometry, shape: tuple[int, int] | None = None) ->
     >>> fill_polygon(shapely.box(20, 10, 23, 12)).array().tolist()
     [[True, True, True], [True, True, True]]
     """
+    import shapely
+
     parts = []
     pending = [polygon]
     while pending:
@@ -176,7 +145,10 @@ def fill_polygon(polygon: BaseGeometry, shape: tuple[int, int] | None = None) ->
         if hasattr(part, "geoms"):
             pending.extend(part.geoms)
         elif part.geom_type == "Polygon":
-            shell = fill_rings([part.exterior.coords], shape)
-            holes = [fill_rings([ring.coords], shape).runs for ring in part.interiors]
-            parts.append(combined(shell.runs, joined(holes), lambda inside, hole: inside & ~hole))
+            shell, *holes = (
+                fill_rings([shapely.get_coordinates(ring)], shape).runs
+                for ring in (part.exterior, *part.interiors)
+            )
+            hole = joined(holes)
+            parts.append(combined(shell, hole, lambda own, its: own & ~its) if len(hole) else shell)
     return CroppedMask.of_runs(joined(parts))

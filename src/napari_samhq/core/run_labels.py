@@ -1,4 +1,4 @@
-"""Label images as runs: in time and memory of the borders of the objects, however large they are."""
+"""Label images as runs: in time and memory of the borders of their objects."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RunLabels:
 
     @classmethod
     def of(cls, objects: Iterable[tuple[int, CroppedMask]], shape: tuple[int, int]) -> RunLabels:
-        """Paint objects, given by label id and mask; where they overlap, the later one is on top."""
+        """Paint objects, given by label id and mask; of overlapping ones the later is on top."""
         ids, parts = [], []
         for order, (label_id, mask) in enumerate(objects):
             runs = mask.cut(shape).runs
@@ -97,6 +97,11 @@ class RunLabels:
         """Paint all of it."""
         whole = self[:, :]
         return whole if dtype is None else whole.astype(dtype)
+
+    def renamed(self, label_ids: NDArray[Any]) -> RunLabels:
+        """Give label n the id at place n of a list."""
+        runs = np.column_stack([self.runs[:, :3], label_ids[self.runs[:, 3]].astype(np.int64)])
+        return RunLabels(self.shape, runs)
 
     def objects(self) -> Iterator[tuple[int, CroppedMask]]:
         """Give label ids and masks, in the order of the ids."""

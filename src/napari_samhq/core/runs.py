@@ -66,8 +66,9 @@ def runs_of_values(values: NDArray[Any]) -> NDArray[np.int64]:
     stops = np.append(starts[1:], len(flat))[: len(starts)]
     rows, kept = starts // (width + 1), flat[starts] != 0
     line = rows * (width + 1)
-    found = np.stack([rows, starts - line, stops - line, flat[starts].astype(np.int64)], axis=1)
-    return found[kept]
+    ids = flat[starts].astype(np.int64)
+    found: NDArray[np.int64] = np.stack([rows, starts - line, stops - line, ids], axis=1)[kept]
+    return found
 
 
 def painted(runs: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.bool_]:

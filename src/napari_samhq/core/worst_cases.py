@@ -68,12 +68,14 @@ class WorstCases:
     def look_at(
         self,
         name: str,
-        rgb8: NDArray[np.uint8],
-        true: NDArray[Any],
-        predicted: NDArray[Any],
+        rgb8: Any,
+        true: Any,
+        predicted: Any,
         quality: Quality,
     ) -> None:
         """Keep those objects of an image that are among the worst so far.
+
+        Image and labels are arrays, or give parts by pairs of slices as arrays do.
 
         Of equally bad ones larger objects stay, which say more.
         """
@@ -82,7 +84,7 @@ class WorstCases:
             if len(self._heap) == self.count and self._heap[0][:3] >= key:
                 break
             where = _around(one.box, (true.shape[0], true.shape[1]))
-            case = Case(name, one, rgb8[where], true[where].copy(), predicted[where].copy())
+            case = Case(name, one, rgb8[where], np.array(true[where]), np.array(predicted[where]))
             push = heapq.heappushpop if len(self._heap) == self.count else heapq.heappush
             push(self._heap, (*key, case))
 

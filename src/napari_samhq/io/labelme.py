@@ -17,8 +17,7 @@ import numpy as np
 from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc
 from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.outlines import fill_polygon
-from napari_samhq.core.shapes import outline_of_shape
+from napari_samhq.core.shapes import area_of_shape
 from napari_samhq.errors import FileError
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json
@@ -26,7 +25,6 @@ from napari_samhq.io.objects import (
     FileObject,
     check_image_shape,
     check_pixels,
-    joined,
     lies_beside,
 )
 
@@ -128,7 +126,7 @@ def read_labelme_layers(
 
 
 def _object(label_id: int, parts: list[_Shape], shape: tuple[int, int] | None) -> FileObject:
-    mask = joined([one for part in parts for one in _masks(part.drawn, shape)])
+    mask = CroppedMask.union(one for part in parts for one in _masks(part.drawn, shape))
     first = parts[0]
     return FileObject(label_id, mask, name=first.name, category=first.label, score=first.score)
 
@@ -172,7 +170,7 @@ def _together(parts: list[_Shape]) -> Drawn:
     drawn = Drawn(
         tuple(point for part in parts for point in part.drawn.points),
         tuple(one for part in parts for one in part.drawn.shapes),
-        joined(masks) if masks else None,
+        CroppedMask.union(masks) if masks else None,
     )
     if not drawn.says_where:
         raise FileError(
@@ -335,11 +333,8 @@ def _with_those_beside(groups: dict[Any, list[_Shape]]) -> dict[Any, list[_Shape
 
 
 def _masks(drawn: Drawn, shape: tuple[int, int] | None) -> Iterator[CroppedMask]:
-    import shapely
-
     if drawn.mask is not None:
         yield drawn.mask
     for one in drawn.shapes:
         if one.closed:
-            corners_xy = outline_of_shape(one.vertices, one.kind)[:, ::-1] + 0.5
-            yield fill_polygon(shapely.Polygon(corners_xy), shape)
+            yield area_of_shape(one.vertices, one.kind, shape)

@@ -26,7 +26,6 @@ __all__ = [
     "box_xywh",
     "check_image_shape",
     "check_pixels",
-    "joined",
     "labels_of",
     "leaves_of",
     "lies_beside",
@@ -316,30 +315,6 @@ def box_xywh(mask: CroppedMask) -> list[float]:
     [20.0, 10.0, 3.0, 2.0]
     """
     return [float(mask.left), float(mask.top), float(mask.width), float(mask.height)]
-
-
-def joined(masks: Sequence[CroppedMask]) -> CroppedMask:
-    """Put the pixels of several masks into one, no larger than the box around them.
-
-    Examples
-    --------
-    >>> pixel = np.ones((1, 1), dtype=bool)
-    >>> joined([CroppedMask.of(pixel), CroppedMask.of(pixel, (0, 2))]).array().tolist()
-    [[True, False, True]]
-    """
-    masks = [one for one in masks if one]
-    if len(masks) == 1:
-        return masks[0]
-    if not masks:
-        return CroppedMask.of(np.zeros((0, 0), dtype=bool))
-    top, left = min(one.top for one in masks), min(one.left for one in masks)
-    height = max(one.top + one.height for one in masks) - top
-    width = max(one.left + one.width for one in masks) - left
-    pixels = np.zeros((height, width), dtype=bool)
-    for one in masks:
-        rows, cols = one.top - top, one.left - left
-        pixels[rows : rows + one.height, cols : cols + one.width] |= one.array()
-    return CroppedMask.of(pixels, (top, left))
 
 
 def lies_beside(category: str) -> bool:

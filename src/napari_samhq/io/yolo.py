@@ -17,11 +17,12 @@ import numpy as np
 from napari_samhq.core.drawn import Drawn, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc
 from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.outlines import fill_polygon, one_ring, outline_of, rings_of
+from napari_samhq.core.filling import fill_rings
+from napari_samhq.core.outlines import one_ring, outline_of
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained, replacing
 from napari_samhq.io.entries import Entries
-from napari_samhq.io.objects import FileObject, box_xywh, check_pixels, joined
+from napari_samhq.io.objects import FileObject, box_xywh, check_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -87,7 +88,7 @@ def read_yolo(
         for number, words in _lines(path):
             with entries.each(f"line {number}"):
                 category, corners_xy, score = _parsed(words, shape)
-                mask = _filled(corners_xy, shape)
+                mask = fill_rings([corners_xy], shape)
                 check_pixels(mask, shape, f"line {number}")
                 name = called.get(category, str(category))
                 objects.append(FileObject(len(objects) + 1, mask, category=name, score=score))
@@ -298,20 +299,6 @@ def _corners(values: Sequence[float]) -> NDArray[np.float64]:
         raise FileError(f"a box of the width {width:g} and the height {height:g}.")
     left, right, top, bottom = x - width / 2, x + width / 2, y - height / 2, y + height / 2
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
-
-
-def _filled(corners_xy: NDArray[np.float64], shape: tuple[int, int]) -> CroppedMask:
-    """Fill by the even-odd rule what may touch itself, and have cuts of no width in it."""
-    import shapely
-
-    filled = [fill_polygon(shapely.Polygon(ring), shape) for ring in rings_of(corners_xy)]
-    if len(filled) == 1:
-        return filled[0]
-    whole = joined(filled)
-    pixels = np.zeros((whole.height, whole.width), dtype=bool)
-    for one in filled:
-        pixels ^= one.within((whole.height, whole.width), (whole.top, whole.left))
-    return CroppedMask.of(pixels, (whole.top, whole.left))
 
 
 def _text(path: Path) -> str:
