@@ -13,8 +13,8 @@ from napari_samhq.core.geometry import corner_xy_to_rc
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
 from napari_samhq.io.entries import Entries
-from napari_samhq.io.imagej_areas import fill_roi
 from napari_samhq.io.imagej import contents_of_rois, parsed_roi, position_of_roi
+from napari_samhq.io.imagej_areas import fill_roi
 from napari_samhq.io.planes import Position, in_plane
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.core.drawn import Drawn, DrawnShape
-from napari_samhq.core.geometry import corner_xy_to_rc
-from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.filling import fill_rings
+from napari_samhq.core.geometry import corner_xy_to_rc
 from napari_samhq.core.outlines import one_ring, outline_of
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained, replacing
