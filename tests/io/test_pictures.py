@@ -120,3 +120,20 @@ def test_a_size_that_no_file_could_hold_is_refused(tmp_path: Path, kind: int, bi
     write_png(tmp_path / "a.png", 10**6, 10**6, bits, kind, bytes(1000))
     with pytest.raises(FileError, match="cannot hold"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "clear"),
+    [
+        pytest.param("a.png", 3, id="FM-64-transparent"),
+        pytest.param("a.png", bytes([0, 90, 255]), id="FM-64-half-transparent"),
+        pytest.param("a.gif", 3, id="FM-64-transparent-gif"),
+    ],
+)
+def test_transparent_colours_of_a_palette_are_colours(
+    tmp_path: Path, name: str, clear: int | bytes
+) -> None:
+    picture = Image.fromarray(COLOUR).convert("P")
+    picture.save(tmp_path / name, transparency=clear)
+    colours = np.array(picture.getpalette()).reshape(-1, 3)[np.asarray(picture)]
+    np.testing.assert_array_equal(read_image(tmp_path / name), colours)

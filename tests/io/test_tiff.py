@@ -399,3 +399,26 @@ def test_axes_are_named_in_the_order_in_which_they_are_read(tmp_path: Path) -> N
         metadata={"axes": "ZSYX"},
     )
     assert leading_axes(tmp_path / "a.ome.tif") == {"z": 2}
+
+
+@pytest.mark.filterwarnings("ignore:.*its list of pages breaks off")
+@pytest.mark.parametrize((), [pytest.param(id="FM-65-imagej")])
+def test_an_imagej_stack_that_was_cut_off_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.stack([DEEP] * 3), imagej=True)
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.warns(SamHQWarning, match="states 3 images and holds 1"):
+        read_image(path)
+
+
+@pytest.mark.parametrize((), [pytest.param(id="FM-65-companion")])
+def test_a_file_without_its_companion_is_told(tmp_path: Path) -> None:
+    about = (
+        '<?xml version="1.0" encoding="UTF-8"?><OME '
+        'xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:1">'
+        '<BinaryOnly MetadataFile="a.companion.ome" UUID="urn:uuid:2"/></OME>'
+    )
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, DEEP, description=about.encode(), metadata=None)
+    with pytest.warns(SamHQWarning, match="pages of this file alone"):
+        np.testing.assert_array_equal(read_image(path), DEEP)

@@ -96,6 +96,8 @@ def _colours(path: Path, picture: Picture) -> NDArray[Any]:
     """Read the picture, or all frames of an animated one, as colours or grey."""
     frames = getattr(picture, "n_frames", 1) if picture.format in _ANIMATED else 1
     if frames == 1:
+        if picture.mode == "P" and "transparency" in picture.info:
+            picture = picture.convert("RGBA").convert("RGB")
         return np.asarray(picture.convert(_PLAIN_MODES.get(picture.mode, picture.mode)))
     check_memory(path, frames * math.prod(picture.size) * 3)
     stack = np.empty((frames, picture.height, picture.width, 3), np.uint8)

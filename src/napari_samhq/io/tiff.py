@@ -193,6 +193,7 @@ def open_tiff(path: Path, *, keep_numbers: bool = False) -> tuple[list[TiffLevel
         ]
         has_colour = series.axes.endswith("S") or colours.count > 0
         _tell_what_is_odd(path, tiff)
+        _tell_what_is_missing(path, tiff, math.prod(full.planes))
     return levels, has_colour
 
 
@@ -267,6 +268,24 @@ def _tell_what_is_odd(path: Path, tiff: Any) -> None:
         warnings.warn(
             f"{path} says that it is stored turned or mirrored (orientation {orientation.value}). "
             "Pixels are taken as they are stored, which is how napari shows them.",
+            SamHQWarning,
+            stacklevel=5,
+        )
+
+
+def _tell_what_is_missing(path: Path, tiff: Any, planes: int) -> None:
+    if tiff.is_ome and tiff.series[0].kind != "ome":
+        warnings.warn(
+            f"{path} belongs to an OME-TIFF whose description cannot be followed: files are "
+            "missing, or it is damaged. Read are the pages of this file alone.",
+            SamHQWarning,
+            stacklevel=5,
+        )
+    stated = (tiff.imagej_metadata or {}).get("images", planes)
+    if isinstance(stated, int) and stated > planes:
+        warnings.warn(
+            f"{path} states {stated} images and holds {planes}. Was it copied completely? Read are "
+            "those that are there.",
             SamHQWarning,
             stacklevel=5,
         )
