@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PickedChannels", "checked_picks"]
+__all__ = ["OneChannel", "PickedChannels", "checked_picks"]
 
 
 class PickedChannels:
@@ -87,6 +87,36 @@ class PickedChannels:
         if self._is_last:
             return (*cut, channel)
         return (*cut[: self._axis], channel, *cut[self._axis + 1 :])
+
+
+class OneChannel:
+    """An array without its axis of channels, of which one is left; only what is cut is read.
+
+    Parameters
+    ----------
+    array : array
+        Numpy, zarr, dask, or anything else with a shape, a dtype and slicing.
+    axis, pick : int
+        The axis of the channels, and which of them.
+
+    Examples
+    --------
+    >>> OneChannel(np.arange(6).reshape(1, 2, 3), 2, 1)[0].tolist()
+    [1, 4]
+    """
+
+    def __init__(self, array: Any, axis: int, pick: int) -> None:
+        self._array, self._axis, self._pick = array, axis, pick
+        shape = tuple(int(length) for length in array.shape)
+        self.shape: tuple[int, ...] = shape[:axis] + shape[axis + 1 :]
+        self.dtype: np.dtype[Any] = np.dtype(array.dtype)
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Cut like numpy does, by integers and slices, and read it."""
+        given = index if isinstance(index, tuple) else (index,)
+        cut = [*given, *[slice(None)] * (self.ndim - len(given))]
+        return np.asarray(self._array[(*cut[: self._axis], self._pick, *cut[self._axis :])])
 
 
 def checked_picks(picks: Sequence[int], count: int) -> tuple[int, ...]:

@@ -271,6 +271,10 @@ def read_calibration(path: str | Path) -> Calibration | None:
     """
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
+        from napari_samhq.io.bioio_images import bioio_file, calibration_of_scene
+
+        if bioio_file(path) is not None:
+            return calibration_of_scene(path)
         if path.is_dir():
             return _of_zarr(path)
         if path.suffix.lower() in (".tif", ".tiff"):

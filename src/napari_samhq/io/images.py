@@ -15,7 +15,10 @@ from napari_samhq.core.planes import Plane
 from napari_samhq.errors import FileError, ImageError
 from napari_samhq.inference.source import ImageSource
 from napari_samhq.io.atomic import explained
+from napari_samhq.io.bioio_images import BIOIO_SUFFIXES, bioio_file, open_scene
+from napari_samhq.io.channel_choice import picked_channels
 from napari_samhq.io.decoding import CheckedArray, check_memory, decoding
+from napari_samhq.io.ome_zarr_plates import image_inside, is_collection
 from napari_samhq.io.pictures import PICTURE_SUFFIXES, read_picture
 
 if TYPE_CHECKING:
@@ -26,14 +29,18 @@ if TYPE_CHECKING:
 __all__ = ["IMAGE_SUFFIXES", "open_array", "open_image", "plane_index", "read_image"]
 
 _TIFF = (".tif", ".tiff")
-IMAGE_SUFFIXES = (*_TIFF, *PICTURE_SUFFIXES, ".npy", ".zarr")
+IMAGE_SUFFIXES = (*_TIFF, *PICTURE_SUFFIXES, ".npy", ".zarr", *BIOIO_SUFFIXES)
 """Extensions of the files that are read here."""
 
 _COLOR_CHANNELS = (3, 4)
 
 
 def read_image(
-    path: str | Path, *, plane: Sequence[int] | None = None, as_labels: bool = False
+    path: str | Path,
+    *,
+    plane: Sequence[int] | None = None,
+    channels: Sequence[int | str] | None = None,
+    as_labels: bool = False,
 ) -> NDArray[Any]:
     """Read one plane of an image file.
 
@@ -45,6 +52,10 @@ def read_image(
     plane : sequence of int, optional
         Which plane of a stack: one index for each axis before the rows. Negative ones count from
         the end. May be left out if all these axes have length 1.
+    channels : sequence of int or str, optional
+        One to three channels, by their numbers from 0 or their names in the file: one is seen as
+        grey, two as red and green, three as red, green and blue. `plane` has no index for the axis
+        of the channels then. It is the axis that the file calls so, or a short one that is last.
     as_labels : bool, optional
         Whether the numbers are what counts: a palette is then not turned into its colours, and
         white that is stored as 0 stays 0.
@@ -78,8 +89,7 @@ def read_image(
     """
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
-        (array, *_), has_color = _open(path, as_labels=as_labels)
-        index = _plane_of(array, has_color, plane, path)
+        (array, *_), index = _chosen(path, plane, channels, as_labels)
         kept = array.shape[len(index) :]
         check_memory(path, math.prod(kept) * np.dtype(array.dtype).itemsize)
         with decoding(path):
@@ -90,6 +100,7 @@ def open_image(
     path: str | Path,
     *,
     plane: Sequence[int] | None = None,
+    channels: Sequence[int | str] | None = None,
     contrast_limits: tuple[float, float] | None = None,
 ) -> ImageSource:
     """Open one plane of an image file of any size, without reading it.
@@ -100,7 +111,7 @@ def open_image(
         As :func:`read_image`. Zarr arrays, OME-Zarr images, npy files and TIFF files that are tiled
         or not compressed are read piece by piece later; pyramids are used. Pictures (PNG, JPEG)
         are read at once.
-    plane : sequence of int, optional
+    plane, channels : optional
         As :func:`read_image`.
     contrast_limits : tuple of two floats, optional
         Values that become black and white, see :meth:`ImageSource.of`.
@@ -123,19 +134,22 @@ def open_image(
     """
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
-        levels, has_color = _open(path)
-        index = _plane_of(levels[0], has_color, plane, path)
+        levels, index = _chosen(path, plane, channels)
         where = Plane((len(index), len(index) + 1), index)
         return ImageSource.of(levels, plane=where, contrast_limits=contrast_limits)
 
 
-def open_array(path: str | Path, *, as_labels: bool = False) -> Any:
+def open_array(
+    path: str | Path,
+    *,
+    channels: Sequence[int | str] | None = None,
+    as_labels: bool = False,
+) -> Any:
     """Open an image file with all its axes, without reading it where the format allows that.
 
     Parameters
     ----------
-    path : str or Path
-    as_labels : bool, optional
+    path, channels, as_labels : optional
         As :func:`read_image`.
 
     Returns
@@ -159,13 +173,36 @@ def open_array(path: str | Path, *, as_labels: bool = False) -> Any:
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
         levels, has_color = _open(path, as_labels=as_labels)
+        if channels is not None:
+            levels, has_color, _ = picked_channels(levels[:1], has_color, path, channels)
     if as_labels and has_color:
         raise ImageError(f"{path} is a colour picture, no labels. Open it as an image.")
     return levels[0]
 
 
+def _chosen(
+    path: Path,
+    plane: Sequence[int] | None,
+    channels: Sequence[int | str] | None,
+    as_labels: bool = False,
+) -> tuple[list[Any], tuple[int, ...]]:
+    """Open all levels, with the chosen channels alone, and find the index of the wanted plane."""
+    levels, has_color = _open(path, as_labels=as_labels)
+    if channels is None:
+        return levels, _plane_of(levels[0], has_color, plane, path)
+    levels, has_color, axis = picked_channels(levels, has_color, path, channels)
+    shape = tuple(levels[0].shape)
+    if axis is None:
+        return levels, plane_index(shape, has_color, plane, path)
+    index = plane_index((*shape[:axis], *shape[axis + 1 :]), has_color, plane, path)
+    return levels, (*index[:axis], 0, *index[axis:])
+
+
 def _open(path: Path, *, as_labels: bool = False) -> tuple[list[Any], bool | None]:
     """Open all levels; None: the file leaves open whether its last axis is colour."""
+    if bioio_file(path) is not None:
+        scene = open_scene(path)
+        return [scene], scene.axes[-1] == "s"
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES and not path.is_dir():
         raise FileError(
@@ -270,6 +307,8 @@ def _zarr_levels(path: Path) -> tuple[list[Any], bool | None]:
     if isinstance(node, zarr.Array):
         return [CheckedArray(node, path)], None
     attributes = dict(node.attrs)
+    if is_collection(path):
+        return _open_zarr(image_inside(path))
     ome: Any = attributes.get("ome", attributes)  # version 0.5 has a level more than 0.4
     try:
         multiscale = ome["multiscales"][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_samhq.errors import FileError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Position",
+    "axes_of",
     "check_one_plane",
     "in_plane",
     "leading_axes",
@@ -65,14 +66,18 @@ def leading_axes(path: str | Path) -> dict[str, int]:
 
     path = Path(path)
     array = open_array(path)
-    shape = tuple(array.shape)
-    names = _zarr_axes(path) if path.is_dir() else getattr(array, "axes", ())
+    shape, names = tuple(array.shape), axes_of(array, path)
     if len(names) != len(shape):
         names = tuple("" for _ in shape)
     colours = bool(names and names[-1] in ("s", "c")) or (not any(names) and shape[-1] in (3, 4))
     count = max(0, len(shape) - (3 if colours and len(shape) > 2 else 2))
     known = [name if name in _NAMES else f"axis-{i}" for i, name in enumerate(names[:count])]
     return dict(zip(known, shape[:count], strict=True)) if len(set(known)) == count else {}
+
+
+def axes_of(array: Any, path: Path) -> tuple[str, ...]:
+    """Give the names of all axes of an opened image in small letters; none if it has none."""
+    return _zarr_axes(path) if path.is_dir() else getattr(array, "axes", ())
 
 
 def _zarr_axes(path: Path) -> tuple[str, ...]:
