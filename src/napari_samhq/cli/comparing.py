@@ -103,6 +103,8 @@ class Method:
         Whether one entry that cannot be used refuses a file of objects.
     connected : bool
         Whether each connected piece of a label image is an object.
+    channels : list of int or str, or None
+        Channels to show the model.
     """
 
     predictions: Path | None
@@ -114,6 +116,7 @@ class Method:
     overwrite: bool
     strict: bool = False
     connected: bool = False
+    channels: list[int | str] | None = None
 
     def told(self, engine: Engine) -> dict[str, Any]:
         """Describe it, for the record."""
@@ -127,6 +130,7 @@ class Method:
             "model": model_in_recipe(engine.predictor, engine.name),
             "device": engine.device,
             "border_px": self.border_px,
+            **({} if self.channels is None else {"channels": self.channels}),
         }
 
 
@@ -175,7 +179,7 @@ def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> C
 
     found, name = pair.image, pair.image.place.as_posix()
     labels_path = true_file(found, pair.labels)
-    source = open_image(found.path, plane=how.plane)
+    source = open_image(found.path, plane=how.plane, channels=how.channels)
     if how.predictions is None:
         _tell_of_labels(source, found.path)
     options: dict[str, Any] = {
@@ -197,7 +201,11 @@ def compare_one(pair: Pair, how: Method, engine: Engine, worst: WorstCases) -> C
         _keep(how, found, predicted)
     if worst.count:
         large = source.shape[0] * source.shape[1] > MOST_PAINTED_PX
-        rgb8 = _Picture(source) if large else to_rgb8(read_image(found.path, plane=how.plane))
+        rgb8 = (
+            _Picture(source)
+            if large
+            else to_rgb8(read_image(found.path, plane=how.plane, channels=how.channels))
+        )
         worst.look_at(name, rgb8, true, predicted, quality)
     return Comparison(found.path, labels_path, name, quality)
 
@@ -237,7 +245,7 @@ def true_file(found: Found, labels: Path) -> Path:
     nested = labels / found.place.parent
     folder = nested if nested.is_dir() else labels
     suffixes = [end + suffix for end in _ENDS for suffix in (*IMAGE_SUFFIXES, *_OBJECTS)]
-    return beside(found.path, folder, suffixes, shown=(".tif", "_labels.png", ".geojson"))
+    return beside(found, folder, suffixes, shown=(".tif", "_labels.png", ".geojson"))
 
 
 def true_labels(

@@ -16,7 +16,18 @@ from napari_samhq.cli.common import (
     progress_bar,
     reported,
 )
-from napari_samhq.cli.views import Limits, Plane, limits_of, numbers_of, plane_indices
+from napari_samhq.cli.paths import only_image
+from napari_samhq.cli.views import (
+    Channels,
+    Field,
+    Limits,
+    Plane,
+    Well,
+    channels_of,
+    limits_of,
+    numbers_of,
+    plane_indices,
+)
 
 if TYPE_CHECKING:
     from napari_samhq.inference.source import Region
@@ -45,6 +56,9 @@ def embed(
         Path, typer.Option("--output", "-o", help="Folder of the store; may exist already.")
     ],
     plane: Plane = None,
+    channels: Channels = None,
+    well: Well = None,
+    field: Field = None,
     region: Wanted = None,
     scale: Scale = 1.0,
     contrast_limits: Limits = None,
@@ -60,7 +74,7 @@ def embed(
     What is in the store already is not looked at again: a run that was stopped, or killed, goes on
     where it was when it is started once more.
     """
-    indices = plane_indices(plane)
+    indices, picks = plane_indices(plane), channels_of(channels)
     limits = limits_of(contrast_limits)
     part = numbers_of(region, 4, "--region", "0,0,2048,2048")
     if scale not in {2.0**k for k in range(-2, 15)}:
@@ -71,7 +85,8 @@ def embed(
     from napari_samhq.inference.store import EmbeddingStore
     from napari_samhq.io.images import open_image
 
-    source = open_image(image, plane=indices, contrast_limits=limits)
+    path = only_image(image, well=well, field=field)
+    source = open_image(path, plane=indices, channels=picks, contrast_limits=limits)
     wanted = _region(part, source.shape)
     disk_bytes = None if gigabytes is None else int(gigabytes * 2**30)
     # One embedding in memory is enough: none is asked for again.

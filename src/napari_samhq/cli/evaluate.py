@@ -21,7 +21,16 @@ from napari_samhq.cli.everything import search_of
 from napari_samhq.cli.many import for_each, tell_failures
 from napari_samhq.cli.paths import Found, find_images
 from napari_samhq.cli.segment import Changes, FindBy, Preset
-from napari_samhq.cli.views import Connected, Plane, Strict, plane_indices
+from napari_samhq.cli.views import (
+    Channels,
+    Connected,
+    Field,
+    Plane,
+    Strict,
+    Well,
+    channels_of,
+    plane_indices,
+)
 from napari_samhq.cli.work import Engine
 
 if TYPE_CHECKING:
@@ -82,6 +91,9 @@ def evaluate(
     border_px: BorderPx = None,
     save_labels: KeepLabels = False,
     plane: Plane = None,
+    channels: Channels = None,
+    well: Well = None,
+    field: Field = None,
     connected: Connected = False,
     strict: Strict = False,
     model: Model = "micro",
@@ -112,13 +124,14 @@ def evaluate(
         derived=method,
         search=search if everything else None,
         plane=plane_indices(plane),
+        channels=channels_of(channels),
         border_px=border_px,
         labels_folder=output / "labels" if save_labels else None,
         overwrite=overwrite,
         strict=strict,
         connected=connected,
     )
-    found = find_images([images])
+    found = find_images([images], well=well, field=field)
     _check_inputs(labels, predictions, found)
     targets = _targets(output, worst, overwrite)
     engine = Engine(model, device, precision)

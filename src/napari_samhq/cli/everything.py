@@ -91,7 +91,7 @@ def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
     output = task.output
     is_any_size = output.suffix.lower() in OUTPUT_SUFFIXES
     image: Any = task.source
-    if wanted.scheduler is not None and wanted.plane is None:
+    if wanted.scheduler is not None and wanted.plane is None and wanted.channels is None:
         image = task.image  # workers open the file, rather than being sent its pixels
     search, finder = wanted.search, engine.finder
     assert search is not None
@@ -106,13 +106,14 @@ def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
         workers=wanted.workers,
         scheduler=wanted.scheduler,
         diameter=wanted.diameter,
+        within=task.within,
         contrast_limits=wanted.contrast_limits,
         pixel_size=task.pixel_size,
         unit=task.unit,
     )
     if is_any_size:
         return int(note_of(output).get("objects", 0))
-    write_result(task, labels, None, overwrite=wanted.overwrite)
+    write_result(task, labels, None, wanted)
     return int(labels.max())
 
 

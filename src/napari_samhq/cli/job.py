@@ -69,6 +69,7 @@ def segment_prompts(
     prompts: Mapping[int, Prompt],
     *,
     store: Path | None = None,
+    within: Any = None,
     strict: bool = False,
 ) -> Result:
     """Segment one object per prompt, with a bar on stderr.
@@ -83,6 +84,9 @@ def segment_prompts(
         The prompt of each object, by its label id.
     store : Path, optional
         Folder of an :class:`~napari_samhq.inference.store.EmbeddingStore`.
+    within : array of shape (H, W), optional
+        Objects that have a pixel where it is 0 are left out; of those that cannot but have one the
+        model is not asked.
     strict : bool, optional
         Refuse prompts that lie outside of the image, in place of leaving them out.
 
@@ -101,6 +105,7 @@ def segment_prompts(
     SamHQWarning
         If objects were left out whose points or boxes lie outside of the image.
     """
+    from napari_samhq.core.outline_masks import lies_within, may_lie_within
     from napari_samhq.inference.segment import painter_of
     from napari_samhq.inference.store import EmbeddingStore
     from napari_samhq.inference.windowed import WindowedPredictor
@@ -113,16 +118,28 @@ def segment_prompts(
         windowed.prepare()
     embedded = time.perf_counter()
     usable = _inside(prompts, image_shape, strict)
+    asked = len(usable)
+    if within is not None:
+        usable = {n: prompt for n, prompt in usable.items() if may_lie_within(prompt, within)}
     ids = list(usable)
     painter = painter_of(image_shape)
     scores: dict[int, float] = {}
     doubts: dict[int, Doubt] = {}
     answers = windowed.iter_predict(list(usable.values()))
     for index, prediction in progress_bar(answers, "Objects", total=len(ids), leave=False):
+        if within is not None and not lies_within(prediction.mask, prediction.region, within):
+            continue
         painter.add(ids[index], prediction)
         scores[ids[index]] = prediction.score
         if prediction.doubts:
             doubts[ids[index]] = prediction.doubts[prediction.best]
+    if len(scores) < asked:
+        warnings.warn(
+            f"{asked - len(scores)} of {asked} objects lie outside of the region of --within, or "
+            "reach past its edge. They were left out.",
+            SamHQWarning,
+            stacklevel=2,
+        )
     seconds = {"embed": embedded - start, "predict": time.perf_counter() - embedded}
     return Result(painter.labels, scores, seconds, doubts)
 

@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_samhq.errors import FileError
+from napari_samhq.errors import FileError, SamHQError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Found", "beside", "check_name", "find_images", "is_several", "part_of", "renamed"]
+__all__ = [
+    "Found",
+    "beside",
+    "check_name",
+    "find_images",
+    "one_image",
+    "only_image",
+    "part_of",
+    "renamed",
+]
 
 _MAGIC = re.compile(r"[*?\[]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
@@ -40,22 +49,81 @@ class Found:
     @property
     def stem(self) -> str:
         """The name without its extension: what files that belong to the image are called."""
-        return self.path.stem
+        return self.place.stem
 
 
-def is_several(given: Sequence[str]) -> bool:
-    """Tell whether arguments stand for a list of images rather than for one."""
-    return len(given) != 1 or (not _is_image(Path(given[0])))
+def one_image(
+    given: Sequence[str], *, well: str | None = None, field: str | None = None
+) -> Found | None:
+    """Find the image if arguments stand for one, and no list of them, which may have one, too."""
+    if len(given) != 1 or not _is_image(Path(given[0])):
+        return None
+    inside = _inside(Found(Path(given[0]), Path(given[0])), well, field)
+    return inside[0] if len(inside) == 1 else None
 
 
-def find_images(given: Sequence[str]) -> list[Found]:
+def only_image(path: Path, *, well: str | None = None, field: str | None = None) -> Path:
+    """Find the one image that a path, and of plates a well and a field, stand for.
+
+    Raises
+    ------
+    FileError
+        If there is none, or more than one.
+    """
+    inside = _inside(Found(path, path), well, field)
+    if len(inside) > 1:
+        names = ", ".join(one.place.stem for one in inside[:8])
+        raise FileError(
+            f"{path} holds {len(inside)} images: {names}{', ...' if len(inside) > 8 else ''}. "
+            "Choose one with --well and --field."
+        )
+    return inside[0].path
+
+
+def _inside(found: Found, well: str | None, field: str | None) -> list[Found]:
+    """Take plates, series and files of several scenes apart.
+
+    Raises
+    ------
+    FileError
+        If there is no image of that well and field.
+    """
+    from napari_samhq.io.bioio_images import bioio_file, scenes_in
+    from napari_samhq.io.ome_zarr_plates import images_inside, is_collection
+
+    path, place = found.path, found.place
+    stem = place.name[: -len(place.suffix)] if place.suffix else place.name
+    stem = stem.removesuffix(".ome")
+    if path.is_dir() and is_collection(path):
+        listed = images_inside(path, well=well, field=field)
+        return [Found(one.path, place.with_name(f"{stem}_{one.name}.zarr")) for one in listed]
+    named = bioio_file(path)
+    if named is not None and named[1] is None and well is None:
+        scenes = [one for one in scenes_in(path) if field is None or one.name == field]
+        if scenes != [path]:
+            if not scenes:
+                raise FileError(f"{path} has no scene {field}. They count from 0.")
+            return [
+                Found(one, place.with_name(f"{stem}_{one.name}{place.suffix}")) for one in scenes
+            ]
+    if well is not None or field is not None:
+        raise FileError(f"{path} is one image. --well and --field choose among those of plates.")
+    return [found]
+
+
+def find_images(
+    given: Sequence[str], *, well: str | None = None, field: str | None = None
+) -> list[Found]:
     """Find the images that the arguments of a command stand for.
 
     Parameters
     ----------
     given : sequence of str
         Files, folders (all images in them, not those in folders below) and patterns such as
-        ``data/*.tif`` or ``data/**/*.png``, for shells that do not fill them in.
+        ``data/*.tif`` or ``data/**/*.png``, for shells that do not fill them in. Plates and series
+        (OME-Zarr) and files of several scenes stand for all images in them.
+    well, field : str, optional
+        Of these one well, and one field of each well, alone.
 
     Returns
     -------
@@ -77,8 +145,19 @@ def find_images(given: Sequence[str]) -> list[Found]:
     found: dict[Path, Found] = {}
     for one in given:
         for image in _found(one):
-            found.setdefault(image.path, image)
+            for inside in _inside_or_itself(image, well, field):
+                found.setdefault(inside.path, inside)
     return list(found.values())
+
+
+def _inside_or_itself(image: Found, well: str | None, field: str | None) -> list[Found]:
+    """Take an image apart; one that cannot be opened is told when it is its turn."""
+    try:
+        return _inside(image, well, field)
+    except SamHQError:
+        if well is not None or field is not None:
+            raise
+        return [image]
 
 
 def _found(given: str) -> list[Found]:
@@ -109,12 +188,15 @@ def _is_image(path: Path) -> bool:
 
 
 def _images(paths: Iterable[Path]) -> list[Path]:
+    from napari_samhq.io.cellpose import is_cellpose
     from napari_samhq.io.images import IMAGE_SUFFIXES
 
     return sorted(
         one
         for one in paths
-        if one.suffix.lower() in IMAGE_SUFFIXES and not one.name.startswith(".")
+        if one.suffix.lower() in IMAGE_SUFFIXES
+        and not one.name.startswith(".")
+        and not is_cellpose(one)  # which lie beside their images
     )
 
 
@@ -146,13 +228,13 @@ def part_of(images: Sequence[Found], part: tuple[int, int]) -> list[Found]:
 
 
 def beside(
-    path: Path, folder: Path, suffixes: Sequence[str], *, shown: Sequence[str] | None = None
+    found: Found, folder: Path, suffixes: Sequence[str], *, shown: Sequence[str] | None = None
 ) -> Path:
     """Find the file in a folder that belongs to an image: one of the same name, up to the end.
 
     Parameters
     ----------
-    path : Path
+    found : Found
         The image.
     folder : Path
     suffixes : sequence of str
@@ -168,10 +250,13 @@ def beside(
     from napari_samhq.io.images import IMAGE_SUFFIXES
     from napari_samhq.io.names import image_stem
 
+    path, image = found.place, found.path
     plain = image_stem(path.name)
     stems = {path.name, plain, path.stem if path.suffix.lower() in IMAGE_SUFFIXES else plain}
     wanted = {stem + suffix for suffix in suffixes for stem in stems}
-    matching = sorted(one for one in folder.iterdir() if one.name in wanted)
+    matching = sorted(
+        one for one in folder.iterdir() if one.name in wanted and not _is_same(one, image)
+    )
     if not matching:
         likely = [plain + suffix for suffix in shown or suffixes]
         raise FileError(
@@ -195,6 +280,10 @@ def renamed(place: Path, suffix: str) -> Path:
 
     known = place.suffix.lower() in IMAGE_SUFFIXES
     return place.with_suffix(suffix) if known else place.with_name(place.name + suffix)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return other.exists() and path.samefile(other)
 
 
 def check_name(path: Path) -> None:

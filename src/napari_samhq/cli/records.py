@@ -157,7 +157,7 @@ def search_in_recipe(search: Search | None, finder: Any) -> dict[str, Any]:
     return {"method": settings.method, **dict(settings.pairs())}
 
 
-def image_in_recipe(path: Path, plane: Any) -> dict[str, Any]:
+def image_in_recipe(path: Path, plane: Any, channels: Any = None) -> dict[str, Any]:
     """Name the content of an image file, wherever it is.
 
     Raises
@@ -176,7 +176,7 @@ def image_in_recipe(path: Path, plane: Any) -> dict[str, Any]:
             "type": str(array.dtype),
             "digest": content_digest(array),
             "plane": None if plane is None else list(plane),
-        }
+        } | ({} if channels is None else {"channels": list(channels)})
 
 
 def digest_of_prompts(prompts: Mapping[int, Prompt]) -> str:

@@ -20,6 +20,8 @@ from napari_samhq.cli.common import (
     tell_json,
     valid_output,
 )
+from napari_samhq.cli.paths import only_image
+from napari_samhq.cli.views import Channels, Field, Well, channels_of
 from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ def replay(
         str | None,
         typer.Option(help="Name or path of a model; the one of the session when left out."),
     ] = None,
+    channels: Channels = None,
+    well: Well = None,
+    field: Field = None,
     device: Device = "auto",
     precision: PrecisionOption = Precision.AUTO,
     overwrite: Overwrite = False,
@@ -60,6 +65,7 @@ def replay(
     """
     from napari_samhq.cli.records import check_record, write_record
     from napari_samhq.io.atomic import check_target
+    from napari_samhq.io.images import open_array
     from napari_samhq.io.results import check_result_suffix, write_labels_as
     from napari_samhq.io.session_files import read_session, source_of
 
@@ -74,6 +80,8 @@ def replay(
             f"The image {saved.image.name!r} is not beside the session {session}. Give its path "
             "with --image."
         )
+    pixels = only_image(pixels, well=well, field=field)
+    picks = channels_of(channels)
     start = time.perf_counter()
     loaded = load(model or saved.model, device, precision)
 
@@ -86,13 +94,14 @@ def replay(
                 bar.total = int(stage.total) or None
                 bar.update(int(stage.done) - bar.n)
 
-        labels = make_again(saved, pixels, loaded, progress=report)
+        array = pixels if picks is None else open_array(pixels, channels=picks)
+        labels = make_again(saved, array, loaded, progress=report)
     write_labels_as(output, labels, image_name=pixels.name, overwrite=overwrite)
     ids = _ids(labels)
     seconds = {"all": time.perf_counter() - start}
     record = write_record(
         output,
-        _recipe(session, pixels, loaded),
+        _recipe(session, pixels, loaded, picks),
         command="replay",
         image=pixels,
         seconds=seconds,
@@ -118,7 +127,9 @@ def replay(
         )
 
 
-def _recipe(session: Path, image: Path, loaded: "LoadedModel") -> dict[str, Any]:
+def _recipe(
+    session: Path, image: Path, loaded: "LoadedModel", channels: list[int | str] | None
+) -> dict[str, Any]:
     """Name all that decides what comes out."""
     from importlib.metadata import version
 
@@ -129,7 +140,7 @@ def _recipe(session: Path, image: Path, loaded: "LoadedModel") -> dict[str, Any]
     return {
         "napari-samhq": version("napari-samhq"),
         "model": model,
-        "image": image_in_recipe(image, None),
+        "image": image_in_recipe(image, None, channels),
         "session": {"sha256": digest_of_file(session)},
     }
 

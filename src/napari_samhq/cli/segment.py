@@ -22,15 +22,28 @@ from napari_samhq.cli.common import (
 )
 from napari_samhq.cli.everything import search_of
 from napari_samhq.cli.many import for_each, part_indices, tell_failures
-from napari_samhq.cli.paths import Found, find_images, is_several, part_of, renamed
+from napari_samhq.cli.paths import Found, find_images, one_image, part_of, renamed
 from napari_samhq.cli.records import RECORD_SUFFIX, record_path
-from napari_samhq.cli.views import Connected, Limits, Plane, Store, Strict, limits_of, plane_indices
+from napari_samhq.cli.telling import told_all, told_one
+from napari_samhq.cli.views import (
+    Channels,
+    Connected,
+    Field,
+    Limits,
+    Plane,
+    Store,
+    Strict,
+    Well,
+    Within,
+    channels_of,
+    limits_of,
+    plane_indices,
+)
 from napari_samhq.cli.work import Engine, Wanted, prepare, segment_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_samhq.cli.many import Outcome
 
 __all__ = ["segment"]
 
@@ -38,7 +51,8 @@ Images = Annotated[
     list[str],
     typer.Argument(
         metavar="IMAGE",
-        help="TIFF, PNG, JPEG, npy, zarr or OME-Zarr; several, a folder or a pattern, 'a/*.tif'.",
+        help="TIFF, PNG, JPEG, npy, zarr, OME-Zarr (plates, too), CZI, ND2 or LIF; several, a "
+        "folder or a pattern, 'a/*.tif'.",
     ),
 ]
 Output = Annotated[
@@ -46,13 +60,17 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Labels (.tif, .png, .npy, .zarr), COCO (.json), QuPath (.geojson), ImageJ (.zip) or "
-        "table (.csv); a folder for several images.",
+        help="Labels (.tif, .png, .npy, .zarr), COCO (.json), labelme (.labelme.json), QuPath "
+        "(.geojson), ImageJ (.zip), YOLO (.txt) or table (.csv); a folder for several images.",
     ),
 ]
 Format = Annotated[
     str | None,
-    typer.Option("--format", help="Extension of the results in a folder.  [default: tif]"),
+    typer.Option(
+        "--format",
+        help="Extension of the results in a folder; or labelme, yolo or yolo-boxes.  "
+        "[default: tif]",
+    ),
 ]
 Points = Annotated[
     Path | None,
@@ -66,8 +84,9 @@ Boxes = Annotated[
 Prompts = Annotated[
     Path | None,
     typer.Option(
-        help="Points, boxes or outlines in CSV, GeoJSON, COCO or a session; or a folder with a "
-        "file for each image, of the same name."
+        help="Points, boxes, outlines or labels: CSV, GeoJSON, COCO, labelme, YOLO, ImageJ, a "
+        "session, a label image, Cellpose's _seg.npy; or a folder with a file for each image, of "
+        "the same name."
     ),
 ]
 Everything = Annotated[bool, typer.Option("--everything", help="Segment all there is.")]
@@ -141,6 +160,10 @@ def segment(
     part: Part = None,
     resume: Resume = None,
     plane: Plane = None,
+    channels: Channels = None,
+    well: Well = None,
+    field: Field = None,
+    within: Within = None,
     contrast_limits: Limits = None,
     store: Store = None,
     connected: Connected = False,
@@ -164,8 +187,10 @@ def segment(
     Of several images each gives a result of its name in the folder OUTPUT, and one that cannot be
     done does not stop the others. Beside each result a record, *.run.json, says how it was made.
     """
-    given = {"points": points, "boxes": boxes, "prompts": prompts, "everything": everything}
-    chosen = [name for name, value in given.items() if value]
+    from napari_samhq.io.results import FORMAT_SUFFIXES
+
+    kinds = {"points": points, "boxes": boxes, "prompts": prompts, "everything": everything}
+    chosen = [name for name, value in kinds.items() if value]
     if len(chosen) != 1:
         came = " and ".join(f"--{name}" for name in chosen) or "none"
         raise typer.BadParameter(
@@ -188,6 +213,9 @@ def segment(
         store,
         strict,
         connected,
+        channels_of(channels),
+        within,
+        file_format if file_format in FORMAT_SUFFIXES else None,
     )
     if store is not None and everything:
         raise typer.BadParameter("--store is for prompts: everything is seen in other windows.")
@@ -195,24 +223,25 @@ def segment(
         _check_cluster()
     engine = Engine(model, device, precision, find if everything else None)
     share = part_indices(part)
-    if is_several(images) or (output.is_dir() and output.suffix.lower() != ".zarr"):
-        _segment_all(images, output, file_format, share, wanted, engine, as_json, debug)
+    found = one_image(images, well=well, field=field)
+    if found is None or (output.is_dir() and output.suffix.lower() != ".zarr"):
+        given = find_images(images, well=well, field=field)
+        _segment_all(given, output, file_format, share, wanted, engine, as_json, debug)
         return
-    if file_format is not None or part is not None:
+    if (file_format is not None and wanted.file_format is None) or part is not None:
         raise typer.BadParameter("--format and --part are for several images and a folder.")
-    found = Found(Path(images[0]), Path(images[0]))
-    valid_output(output, _check_result)
+    valid_output(output, lambda path: _check_result(path, wanted.file_format))
     _check_apart([found], [output])
     # All that can be wrong is looked at before the model is loaded.
     summary = segment_one(prepare(found, output, wanted), wanted, engine)
     if as_json:
         tell_json(summary)
     else:
-        typer.echo(_told(summary))
+        typer.echo(told_one(summary))
 
 
 def _segment_all(
-    given: "Sequence[str]",
+    found: "Sequence[Found]",
     folder: Path,
     file_format: str | None,
     share: tuple[int, int],
@@ -230,7 +259,7 @@ def _segment_all(
             f"For several images give a folder; {folder} is the name of one result.",
             param_hint="--output",
         )
-    images = _without_results(find_images(given))
+    images = _without_results(found)
     outputs = _outputs(images, folder, file_format)
     if wanted.prompts is not None and len(images) > 1 and not _has_many(wanted.prompts):
         raise typer.BadParameter(
@@ -255,7 +284,7 @@ def _segment_all(
         failed = [{"image": name, "error": reason} for name, reason in outcome.failed]
         tell_json({"folder": str(folder), "images": outcome.done, "failed": failed})
     elif outcome.done:
-        typer.echo(_told_all(outcome, folder, engine))
+        typer.echo(told_all(outcome, folder, engine))
     elif not outcome.failed:
         typer.echo("There is no image in this part.")
     tell_failures(outcome)
@@ -277,11 +306,12 @@ def _outputs(images: "Sequence[Found]", folder: Path, file_format: str | None) -
     typer.BadParameter
         If there is no such format, or two images would share a result.
     """
-    from napari_samhq.io.results import RESULT_SUFFIXES
+    from napari_samhq.io.results import FORMAT_SUFFIXES, RESULT_SUFFIXES
 
     suffix = "." + (file_format or "tif").lower().lstrip(".")
+    suffix = FORMAT_SUFFIXES.get(suffix[1:], suffix)
     if suffix not in RESULT_SUFFIXES:
-        known = ", ".join(one.lstrip(".") for one in RESULT_SUFFIXES)
+        known = ", ".join([one.lstrip(".") for one in RESULT_SUFFIXES] + list(FORMAT_SUFFIXES))
         raise typer.BadParameter(f"'{file_format}' is none of {known}.", param_hint="--format")
     outputs: dict[Found, Path] = {}
     owners: dict[Path, Found] = {}
@@ -296,12 +326,12 @@ def _outputs(images: "Sequence[Found]", folder: Path, file_format: str | None) -
     return outputs
 
 
-def _check_result(output: Path) -> None:
+def _check_result(output: Path, file_format: str | None = None) -> None:
     """Refuse names that results cannot have."""
     from napari_samhq.errors import FileError
     from napari_samhq.io.results import check_result_suffix
 
-    check_result_suffix(output)
+    check_result_suffix(output, file_format)
     if output.name.endswith(RECORD_SUFFIX):
         raise FileError(f"Names that end like {output.name} are those of records of runs.")
 
@@ -310,7 +340,8 @@ def _has_many(prompts: Path) -> bool:
     """Tell whether prompts may be those of many images; what is not there is told later."""
     name = prompts.name.lower()
     is_coco = name.endswith(".json") and not name.endswith(".samhq.json")
-    return prompts.is_dir() or is_coco or not prompts.exists()
+    is_folder = prompts.is_dir() and not name.endswith(".zarr")
+    return is_folder or is_coco or not prompts.exists()
 
 
 def _check_apart(images: "Sequence[Found]", outputs: "Sequence[Path]") -> None:
@@ -350,43 +381,3 @@ def _check_cluster() -> None:
             "--scheduler needs dask.distributed, which is not installed. Run: "
             "pip install 'napari-samhq[distributed]'"
         )
-
-
-def _told(summary: dict[str, Any]) -> str:
-    """Put the summary of one image into words."""
-    height, width = summary["shape"]
-    found = f"{counted(summary['count'], 'object')} in {summary['image']} ({height} x {width} px)"
-    if summary["skipped"]:
-        return f"{found}: done already.\nLabels: {summary['labels']}"
-    scores = [row["score"] for row in summary.get("objects", [])]
-    seconds = sum(summary["seconds"].values())
-    lines = [
-        f"{found}, with {summary['model']} on {summary['device']} in {seconds:.1f} s"
-        + (f", mean score {sum(scores) / len(scores):.2f}." if scores else ".")
-    ]
-    if summary.get("without_pixels"):
-        which = ", ".join(map(str, summary["without_pixels"][:10]))
-        count = counted(len(summary["without_pixels"]), "object")
-        lines.append(f"{count} got no pixel: {which}.")
-    lines.append(f"Labels: {summary['labels']}")
-    return "\n".join(lines)
-
-
-def _told_all(outcome: "Outcome", folder: Path, engine: Engine) -> str:
-    """Put what came of many images into words."""
-    new = [summary for summary in outcome.done if not summary["skipped"]]
-    told = []
-    if new:
-        objects = sum(summary["count"] for summary in new)
-        seconds = sum(sum(summary["seconds"].values()) for summary in new)
-        told.append(
-            f"{counted(objects, 'object')} in {counted(len(new), 'image')}, with {engine.name} on "
-            f"{engine.device} in {seconds:.1f} s."
-        )
-    if len(new) < len(outcome.done):
-        told.append(f"Done already: {counted(len(outcome.done) - len(new), 'image')}.")
-    empty = sum(bool(summary.get("without_pixels")) for summary in new)
-    if empty:
-        told.append(f"In {counted(empty, 'image')} objects got no pixel.")
-    told.append(f"Labels: {folder}")
-    return "\n".join(told)

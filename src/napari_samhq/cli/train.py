@@ -19,7 +19,7 @@ from napari_samhq.cli.common import (
     reported,
     say,
 )
-from napari_samhq.cli.views import Connected
+from napari_samhq.cli.views import Channels, Connected, channels_of
 
 if TYPE_CHECKING:
     from napari_samhq.settings import Settings
@@ -68,6 +68,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn by lot.")] = None,
     setting: Changes = None,
+    channels: Channels = None,
     connected: Connected = False,
     device: Device = "auto",
     precision: PrecisionOption = Precision.AUTO,
@@ -99,7 +100,8 @@ def train(
     # All that can be wrong is looked at before the model is loaded.
     check_target(output, overwrite=overwrite)
     pairs = pairs_in(images, labels)
-    pictures = [read_image(picture) for picture, _ in pairs]
+    picks = channels_of(channels)
+    pictures = [read_image(picture, channels=picks) for picture, _ in pairs]
     drawings = [
         checked_ids(read_image(drawing, as_labels=True), str(drawing), connected=connected)
         for _, drawing in pairs

@@ -6,11 +6,16 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "Channels",
     "Connected",
+    "Field",
     "Limits",
     "Plane",
     "Store",
     "Strict",
+    "Well",
+    "Within",
+    "channels_of",
     "limits_of",
     "numbers_of",
     "plane_indices",
@@ -21,6 +26,24 @@ Plane = Annotated[
 ]
 Limits = Annotated[
     str | None, typer.Option(help="Values that are black and white: low,high. Measured if none.")
+]
+Channels = Annotated[
+    str | None,
+    typer.Option(
+        help="Channels to show the model, by number from 0 or name: one as grey, two or three as "
+        "colours, 2,0 or DAPI,GFP. --plane leaves their axis out then."
+    ),
+]
+Well = Annotated[str | None, typer.Option(help="Of plates (OME-Zarr): one well alone, as B03.")]
+Field = Annotated[
+    str | None,
+    typer.Option(help="Of plates, series and scenes: one field of each well, series or scene."),
+]
+Within = Annotated[
+    Path | None,
+    typer.Option(
+        help="Only what lies whole inside of a mask image or outlines (GeoJSON, ImageJ, labelme)."
+    ),
 ]
 Store = Annotated[
     Path | None, typer.Option(help="Folder that `embed` filled: what is in it need not be seen.")
@@ -57,6 +80,30 @@ def plane_indices(plane: str | None) -> list[int] | None:
         raise typer.BadParameter(
             f"'{plane}' is not a list of whole numbers such as 0,12.", param_hint="--plane"
         ) from None
+
+
+def channels_of(text: str | None) -> list[int | str] | None:
+    """Read "2,0" or "DAPI,GFP".
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is nothing between commas, or more than three.
+
+    Examples
+    --------
+    >>> channels_of("2,DAPI")
+    [2, 'DAPI']
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts) or len(parts) > 3:
+        raise typer.BadParameter(
+            f"'{text}' are no channels. Give one to three, as 2,0 or DAPI,GFP.",
+            param_hint="--channels",
+        )
+    return [int(part) if part.isdigit() else part for part in parts]
 
 
 def limits_of(text: str | None) -> tuple[float, float] | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.cli.common import load
+from napari_samhq.cli.inputs import file_for, prompts_for
 from napari_samhq.errors import FileError, SamHQWarning
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ class Wanted:
         Whether one entry that cannot be used refuses a file of prompts.
     connected : bool
         Whether each connected piece of a label image is an object, where labels are the prompts.
+    channels : list of int or str, or None
+        Channels to show the model.
+    within : Path or None
+        Mask or outlines that objects must not reach out of, or a folder of a file for each image.
+    file_format : str or None
+        What the end of the output's name leaves open.
     """
 
     kind: str
@@ -70,6 +77,9 @@ class Wanted:
     store: Path | None = None
     strict: bool = False
     connected: bool = False
+    channels: list[int | str] | None = None
+    within: Path | None = None
+    file_format: str | None = None
 
 
 class Engine:
@@ -154,6 +164,8 @@ class Task:
         What of the recipe is known without a model.
     pixel_size, unit : tuples of two, or None
         Size of the pixels along rows and columns, if the image says it.
+    within : array of shape (H, W), or None
+        Objects must lie where it is not 0.
     """
 
     image: Path
@@ -163,6 +175,7 @@ class Task:
     inputs: dict[str, Any]
     pixel_size: tuple[float, float] | None = None
     unit: tuple[str, str] | None = None
+    within: Any = None
 
 
 def prepare(found: Found, output: Path, wanted: Wanted) -> Task:
@@ -173,27 +186,41 @@ def prepare(found: Found, output: Path, wanted: Wanted) -> Task:
     FileError, ImageError, PromptError
         If image or prompts cannot be read, or the output cannot be written.
     """
-    from napari_samhq.cli.records import check_record, digest_of_prompts, image_in_recipe
+    from napari_samhq.cli.records import (
+        check_record,
+        digest_of_file,
+        digest_of_prompts,
+        image_in_recipe,
+    )
     from napari_samhq.io.atomic import check_target
     from napari_samhq.io.images import open_image
+    from napari_samhq.io.within import WITHIN_SUFFIXES, read_within
 
     check_target(output, overwrite=wanted.overwrite or wanted.resume)
     check_record(output, overwrite=wanted.overwrite)
     limits = wanted.contrast_limits
-    source = open_image(found.path, plane=wanted.plane, contrast_limits=limits)
+    source = open_image(
+        found.path, plane=wanted.plane, channels=wanted.channels, contrast_limits=limits
+    )
     prompts: dict[int, Prompt] = {}
     told: dict[str, Any] = {"kind": wanted.kind}
     if wanted.prompts is not None:
-        prompts = _read_prompts(wanted, found, source.shape)
+        prompts = prompts_for(wanted, found, source.shape)
         told |= {"objects": len(prompts), "sha256": digest_of_prompts(prompts)}
         told |= {"embedding": "stored"} if wanted.store is not None else {}  # in float16, that is
-    inputs = {
-        "image": image_in_recipe(found.path, wanted.plane),
+    inputs: dict[str, Any] = {
+        "image": image_in_recipe(found.path, wanted.plane, wanted.channels),
         "contrast_limits": None if limits is None else list(limits),
         "prompts": told,
         "settings": {} if wanted.diameter is None else {"diameter": wanted.diameter},
     }
-    return Task(found.path, output, source, prompts, inputs, *_pixel_size(found.path))
+    within = None
+    if wanted.within is not None:
+        path = file_for(found, wanted.within, WITHIN_SUFFIXES)
+        within = read_within(path, source.shape)
+        inputs["within"] = digest_of_file(path)
+    size, unit = _pixel_size(found.path)
+    return Task(found.path, output, source, prompts, inputs, size, unit, within)
 
 
 def _pixel_size(path: Path) -> Any:
@@ -212,34 +239,6 @@ def _pixel_size(path: Path) -> Any:
             stacklevel=3,
         )
     return tuple(known.pixel_size[i] for i in where), tuple(known.units[i] for i in where)
-
-
-def _read_prompts(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[int, Prompt]:
-    """Read the prompts of one image from the file, or its file in the folder."""
-    from napari_samhq.cli.paths import beside
-    from napari_samhq.io import prompt_files
-    from napari_samhq.io.planes import leading_axes
-
-    assert wanted.prompts is not None
-    path = wanted.prompts
-    if path.is_dir():
-        suffixes = (".csv",) if wanted.kind != "prompts" else prompt_files.PROMPT_SUFFIXES
-        path = beside(found.path, path, suffixes)
-    if wanted.kind == "points":
-        return prompt_files.read_points_csv(path, plane=wanted.plane, strict=wanted.strict)
-    if wanted.kind == "boxes":
-        return prompt_files.read_boxes_csv(path, plane=wanted.plane, strict=wanted.strict)
-    # What lies outside of the image in tables is left out later, with a word on it.
-    known = None if prompt_files.is_table(path) else shape
-    return prompt_files.read_prompts(
-        path,
-        found.path.name,
-        shape=known,
-        plane=wanted.plane,
-        axes=leading_axes(found.path),
-        connected=wanted.connected,
-        strict=wanted.strict,
-    )
 
 
 def segment_one(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
@@ -344,10 +343,15 @@ def _by_prompts(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
     from napari_samhq.cli.job import segment_prompts
 
     result = segment_prompts(
-        engine.predictor, task.source, task.prompts, store=wanted.store, strict=wanted.strict
+        engine.predictor,
+        task.source,
+        task.prompts,
+        store=wanted.store,
+        within=task.within,
+        strict=wanted.strict,
     )
     table = result.table()
-    write_result(task, result.labels, table, overwrite=wanted.overwrite)
+    write_result(task, result.labels, table, wanted)
     return {
         "seconds": {name: round(value, 3) for name, value in result.seconds.items()},
         "count": len(table),
@@ -356,7 +360,7 @@ def _by_prompts(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
     }
 
 
-def write_result(task: Task, labels: Any, table: Any, *, overwrite: bool) -> None:
+def write_result(task: Task, labels: Any, table: Any, wanted: Wanted) -> None:
     """Write labels as the extension of the output says, with the pixel size of the image.
 
     Raises
@@ -373,7 +377,8 @@ def write_result(task: Task, labels: Any, table: Any, *, overwrite: bool) -> Non
         pixel_size=task.pixel_size,
         unit=task.unit,
         image_name=task.image.name,
-        overwrite=overwrite,
+        file_format=wanted.file_format,
+        overwrite=wanted.overwrite,
     )
 
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shapely.geometry.base import BaseGeometry
 
-__all__ = ["BothMasks", "OutlineMask", "lies_within"]
+    from napari_samhq.core.prompts import Prompt
+
+__all__ = ["BothMasks", "OutlineMask", "lies_within", "may_lie_within"]
 
 
 class OutlineMask:
@@ -114,3 +116,29 @@ def lies_within(mask: NDArray[np.bool_], region: tuple[slice, slice], within: An
     False
     """
     return not bool((mask & (np.asarray(within[region]) == 0)).any())
+
+
+def may_lie_within(prompt: Prompt, within: Any) -> bool:
+    """Tell whether what a prompt means can lie inside of a mask of the image.
+
+    Its points on the object must, and so must some of its box.
+
+    Parameters
+    ----------
+    prompt : Prompt
+    within : array of shape (H, W)
+        0 outside.
+    """
+    boxes = []
+    if prompt.points is not None and prompt.point_labels is not None:
+        boxes += [(*point, *point) for point in prompt.points[prompt.point_labels == 1].tolist()]
+    if prompt.box is not None:
+        boxes.append(tuple(prompt.box.tolist()))
+    for top, left, bottom, right in boxes:
+        rows, cols = (
+            slice(min(max(int(np.floor(low + 0.5)), 0), length - 1), int(np.floor(high + 0.5)) + 1)
+            for low, high, length in zip((top, left), (bottom, right), within.shape, strict=True)
+        )
+        if not np.asarray(within[rows, cols]).any():
+            return False
+    return True
