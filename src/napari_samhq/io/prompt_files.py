@@ -197,11 +197,6 @@ def read_drawn(
     if name.endswith((".zip", ".roi")) or has_overlay(path):
         return read_imagej_prompts(path, shape, plane=plane, axes=axes, strict=strict)
     if name.endswith(".txt"):
-        if shape is None:
-            raise FileError(
-                f"{path} has coordinates that are shares of the image (YOLO). Say how large the "
-                "image is (shape=)."
-            )
         return read_yolo_prompts(path, shape, strict=strict)
     if name.endswith((*LABEL_SUFFIXES, CELLPOSE_SUFFIX)):
         return read_label_prompts(path, shape, plane=plane, connected=connected)

@@ -324,11 +324,6 @@ def _objects(
         check_image_shape(chosen.shape, shape, path)
         return list(chosen.objects)
     if name.endswith(".txt"):
-        if shape is None:
-            raise FileError(
-                f"{path} has coordinates that are shares of the image (YOLO). Say how large the "
-                "image is (shape=)."
-            )
         return read_yolo(path, shape, strict=strict)
     raise FileError(
         f"{path} is no file of objects. They are read from {', '.join(OBJECT_SUFFIXES)} and .roi."

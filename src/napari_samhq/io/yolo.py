@@ -46,7 +46,7 @@ _BOX, _BOX_AND_SCORE = 5, 6
 
 def read_yolo(
     path: str | Path,
-    shape: tuple[int, int],
+    shape: tuple[int, int] | None,
     *,
     names: str | Path | None = None,
     strict: bool = False,
@@ -80,7 +80,7 @@ def read_yolo(
     SamHQWarning
         If lines were left out.
     """
-    path = Path(path)
+    path, shape = Path(path), _known(shape, path)
     called = class_names(path, names)
     objects: list[FileObject] = []
     with Entries.of(path, "line", strict=strict) as entries:
@@ -95,7 +95,7 @@ def read_yolo(
 
 
 def read_yolo_prompts(
-    path: str | Path, shape: tuple[int, int], *, strict: bool = False
+    path: str | Path, shape: tuple[int, int] | None, *, strict: bool = False
 ) -> dict[int, Drawn]:
     """Read boxes and polygons as prompts.
 
@@ -114,6 +114,7 @@ def read_yolo_prompts(
     FileError
         As :func:`read_yolo`.
     """
+    shape = _known(shape, path)
     prompts: dict[int, Drawn] = {}
     with Entries.of(path, "line", strict=strict) as entries:
         for number, words in _lines(Path(path)):
@@ -246,6 +247,15 @@ def image_of_yolo(path: Path) -> Path | None:
 
 
 # ------------------------------------------------------------------------------------------ reading
+
+
+def _known(shape: tuple[int, int] | None, path: str | Path) -> tuple[int, int]:
+    if shape is None:
+        raise FileError(
+            f"{path} has coordinates that are shares of the image (YOLO). Say how large the image "
+            "is (shape=)."
+        )
+    return shape
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
