@@ -160,7 +160,7 @@ def _all_whole(values: NDArray[Any]) -> bool:
 def _tell_of_pieces(ids: NDArray[Any], where: str) -> None:
     """Say that objects are in many pieces, if it looks like a mask rather than like specks."""
     # Of large images a corner tells, in bounded time and memory.
-    side = math.isqrt(_LOOKED_AT // max(1, math.prod(ids.shape[:-2])))
+    side = max(1, math.isqrt(_LOOKED_AT // max(1, math.prod(ids.shape[:-2]))))
     ids = ids[..., :side, :side]
     found = in_pieces(ids)
     count = len(np.unique(ids[ids > 0]))
