@@ -109,6 +109,22 @@ def test_a_session_closed_without_saving_can_be_brought_back(image, annotate, fo
     np.testing.assert_array_equal(again.labels.data, labels)
 
 
+def test_what_was_only_painted_or_deleted_by_hand_comes_back(image, annotate, folder):
+    session = annotate(new_viewer(image), autosave=True)
+    session.labels.paint((20, 20), 3)
+    cut_off(session)
+    (found,) = recoverable(new_viewer(image).layers[0])
+    again = annotate(new_viewer(image))
+    recover(again, found)
+    np.testing.assert_array_equal(again.labels.data, session.labels.data)
+    found.discard()
+    session = annotate(new_viewer(image), autosave=True)
+    session.labels.paint((20, 20), 3)
+    session.undo()
+    cut_off(session)
+    assert recoverable() == []  # nothing is left of it
+
+
 def test_labels_that_were_there_before_come_back_too(image, annotate, folder):
     viewer = new_viewer(image)
     mine = viewer.add_labels(np.zeros(image.shape, np.int32))

@@ -94,6 +94,20 @@ def test_a_choice_holds_for_the_objects_begun_after_it(session):
     assert session.current.choice.candidate is None
 
 
+def test_a_choice_that_was_taken_back_holds_for_no_later_object(session):
+    session.add_points([[20, 20]])
+    session.choose_threshold(1.0)
+    session.undo()
+    session.commit()
+    assert session.current.choice.threshold == 0
+    session.add_points([[20, 50]])
+    session.choose_output("sam")
+    session.undo()
+    session.redo()
+    session.commit()
+    assert session.current.choice.output == "sam"
+
+
 def test_wishes_that_mean_nothing_are_told(session):
     with pytest.raises(PromptError, match="Choose 'sam\\+hq'"):
         session.choose_output("both")

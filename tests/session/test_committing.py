@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 
 from napari_samhq.core.sparse_labels import SparseLabels, rebuild_labels
-from napari_samhq.errors import LayerError, PromptError, SamHQError
+from napari_samhq.errors import LayerError, PromptError, SamHQError, SamHQWarning
 from napari_samhq.settings import CommitRules
 
 
@@ -114,6 +114,51 @@ def test_a_painted_object_is_as_good_as_ours(session):
     assert session.objects["label_id"].tolist() == [13]
     session.undo()
     assert (session.labels.data == 12).sum() == table.loc[12, "area"]
+
+
+def test_an_object_whose_id_was_painted_with_gets_none_that_another_unfinished_one_has(session):
+    session.add_boxes([[2, 2, 9, 9], [20, 20, 29, 29]])
+    session.labels.paint((40, 50), 1)  # the id of the first one
+    session.activate(1)
+    assert session.commit() == 3
+    session.delete(3)
+    assert [draft.label_id for draft in session.drafts] == [2]
+    assert session.commit_all() == [2]
+
+
+def test_unfinished_objects_get_ids_that_fit_and_that_none_has_elsewhere(annotate):
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((2, 30, 40), dtype=np.uint8))
+    labels = viewer.add_labels(np.zeros((2, 30, 40), dtype=np.uint8))
+    labels.data[0, :3, :3] = 253
+    session = annotate(viewer, labels=labels)
+    viewer.dims.set_current_step(0, 0)
+    assert session.add_boxes([[5, 5, 9, 9], [5, 15, 9, 19], [5, 25, 9, 29]]) == [254, 255, 1]
+    viewer.dims.set_current_step(0, 1)
+    assert session.add_boxes([[5, 5, 9, 9]]) == [2]
+    with pytest.warns(SamHQWarning, match="1 of 1 objects get new label ids"):
+        assert session.add_labels((np.arange(1200).reshape(30, 40) < 40).astype(int)) == [3]
+    assert session.commit_all() == [2, 3]
+    viewer.dims.set_current_step(0, 0)
+    assert session.commit_all() == [254, 255, 1]
+
+
+def test_undoing_strokes_of_a_3d_display_leaves_unfinished_objects(annotate):
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((3, 30, 40), dtype=np.uint8))
+    session = annotate(viewer)
+    viewer.dims.set_current_step(0, 1)
+    session.add_points([[9, 9]])
+    viewer.dims.ndisplay = 3
+    session.labels.paint((1, 20, 20), 7)
+    session.labels.undo()
+    assert not session.labels.data.any()
+    viewer.dims.ndisplay = 2
+    viewer.dims.set_current_step(0, 1)
+    assert str(session.current.drawn) == "1 point +"
+    session.labels.paint((1, 20, 20), 7)
+    session.undo()
+    assert str(session.current.drawn) == "1 point +"
 
 
 def test_painting_over_an_object_counts_and_erasing_all_of_it_takes_it_off_the_list(session):

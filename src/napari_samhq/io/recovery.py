@@ -352,7 +352,8 @@ def recoverable_files(
             warnings.warn(f"Unfinished work is lost: {error}", SamHQWarning, stacklevel=2)
             continue
         unfinished = sum(len(drafts.drafts) for drafts in saved.drafts.values())
-        if saved.objects or unfinished:
+        # What was only painted or deleted by hand is work too.
+        if saved.objects or unfinished or saved.labels.base.differences(saved.labels_now()):
             image, objects = saved.image, len(saved.objects)
             found.append(
                 Recoverable(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_samhq.core.identity import content_digest
+from napari_samhq.core.sparse_labels import edits_of
 from napari_samhq.errors import LayerError
 from napari_samhq.io.recovery import (
     Recoverable,
@@ -78,11 +79,11 @@ class Autosave:
             self.close()
 
     def _snapshot(self) -> SavedSession:
-        saved = snapshot(self._session)
         if self._last is None:
-            return saved
+            return snapshot(self._session)
         # The journal is told first, the rest of the session after it.
         stepped, event = self._last
+        saved = snapshot(self._session, coming=edits_of(event) if stepped == "append" else ())
         drafts = dict(saved.drafts)
         drafts.pop(event.plane, None)
         after = event.before if stepped == "undo" else event.after

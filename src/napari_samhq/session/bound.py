@@ -20,7 +20,7 @@ from napari_samhq.errors import LayerError
 from napari_samhq.session.handedits import HandEdits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from napari.layers import Labels
@@ -92,18 +92,23 @@ class BoundLabels:
         # A stroke that goes on is in the data, and will be told of as a whole.
         return True if self._hand.in_stroke else self._tally.step()
 
-    def free_id(self) -> int:
-        """Tell a label id above all that the layer has or that were used; else the lowest free.
+    def free_ids(self, taken: Iterable[int] = ()) -> Iterator[int]:
+        """List label ids for new objects: none of them is in the layer, was used, or is taken.
 
-        Where the layer's type has no free one, it is one that does not fit: nothing is refused
-        before something is written.
+        They lie above all of these; where that leaves the layer's type, they are the lowest ones
+        that are free. Where it has none, they do not fit: nothing is refused before something is
+        written.
         """
-        highest = max(self._census.highest, max(self._used, default=0))
+        known = self._used.union(taken)
+        highest = max(self._census.highest, max(known, default=0))
         limit = int(np.iinfo(self.layer.data.dtype).max)
-        if highest < limit:
-            return highest + 1
-        free = (i for i in itertools.count(1) if i not in self._census and i not in self._used)
-        return next(free)
+        above = range(highest + 1, limit + 1)
+        below = (i for i in range(1, highest) if i not in self._census and i not in known)
+        return itertools.chain(above, below, itertools.count(max(highest, limit) + 1))
+
+    def free_id(self) -> int:
+        """Tell the first of :meth:`free_ids`."""
+        return next(self.free_ids())
 
     def use(self, label_id: int) -> None:
         """Note that an object got a label id; no new one will get it."""

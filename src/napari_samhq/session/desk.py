@@ -65,12 +65,12 @@ class Desk:
         self.viewer, self.image, self.labels = viewer, image, labels
         self.closed = False
         self.runner = runner
-        self.ledger = Ledger(labels, self._look)
+        self.ledger = Ledger(labels, self._look, lambda: self.making.unfinished)
         points, shapes, color_of = new_points(image), new_shapes(image), labels.get_color
         self.prompts = PromptLayers(image, points, shapes, self._take_drawn, color_of)
         self.preview = Preview(image)
         self.making = Making(
-            viewer, image, self.prompts, self.preview, self.ledger.bound.free_id, color_of
+            viewer, image, self.prompts, self.preview, self.ledger.free_ids, color_of
         )
         self.making.connect(engine, runner, model, may_fetch=may_fetch, changed=self.show)
         self._paused = False
@@ -217,13 +217,12 @@ class Desk:
         if not self.closed and self.ledger.bound.look():
             self.runner.later(self._look_through_labels)
 
-    def _look(self) -> tuple[Plane, Drafts] | None:
-        """Tell the plane that is looked at, and the objects being made there."""
+    def _look(self) -> Plane | None:
+        """Tell the plane that is looked at."""
         try:
-            plane = self.making.plane()
+            return self.making.plane()
         except LayerError:  # the status says why
             return None
-        return plane, self.making.drafts(plane)
 
     def _begin_anew(self) -> None:
         self.making.remark = (

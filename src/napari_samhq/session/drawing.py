@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -237,9 +236,9 @@ class Drawing:
         making = self.desk.making
         before = making.drafts(plane)
         drafts = {draft.label_id: draft for draft in before}
-        taken = set() if own else self.desk.ledger.taken_in(plane) | drafts.keys()
+        taken = set() if own else self.desk.ledger.taken_in(plane)
         blank = making.new_draft(before)
-        free = itertools.count(max(blank.label_id, max(found) + 1))
+        free = self.desk.ledger.free_ids(found)
         given: list[int] = []
         for label_id, mask in found.items():
             given.append(next(free) if label_id in taken else label_id)
@@ -280,12 +279,9 @@ class Drawing:
 
     def _begin(self, plane: Plane, drafts: Drafts, drawn: Iterable[Drawn]) -> list[int]:
         before = self.desk.making.drafts(plane)
-        first = self.desk.making.new_draft(drafts)
-        given: list[int] = []
-        added = []
-        for label_id, one in enumerate(drawn, start=first.label_id):
-            added.append(replace(first, label_id=label_id, drawn=one))
-            given.append(label_id)
+        new = self.desk.making.new_drafts(drafts)
+        added = [replace(next(new), drawn=one) for one in drawn]
+        given = [draft.label_id for draft in added]
         after = replace(drafts, drafts=(*drafts.drafts, *added), active=given[-1])
         self.desk.note(PromptsChanged(plane, before, after))
         return given

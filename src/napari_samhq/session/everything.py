@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -257,11 +258,11 @@ class Everything:
             known = " They are all there already." if found.masks else " Try other settings."
             making.remark = f"{_NOTHING}{known}"
             return []
-        first = making.new_draft(drafts).label_id
-        check_value(first + len(new) - 1, desk.labels.data.dtype)
+        given = [draft.label_id for draft in itertools.islice(making.new_drafts(drafts), len(new))]
+        check_value(max(given), desk.labels.data.dtype)
         answers = [
             Shown(
-                Draft(first + number, Drawn(mask=mask)),
+                Draft(label_id, Drawn(mask=mask)),
                 (mask,),
                 (score,),
                 mask.region,
@@ -269,7 +270,7 @@ class Everything:
                 model=model,
                 fingerprint=found.fingerprint,
             )
-            for number, (mask, score) in enumerate(new)
+            for label_id, (mask, score) in zip(given, new, strict=True)
         ]
         event, refused = desk.ledger.commit(
             plane,

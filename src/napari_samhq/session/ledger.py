@@ -31,7 +31,7 @@ from napari_samhq.session.bound import BoundLabels
 from napari_samhq.settings import CommitRules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     import pandas as pd
@@ -51,7 +51,9 @@ class Ledger:
     labels : napari.layers.Labels
         Where the objects are.
     look_at : callable
-        Tells the plane that is looked at and the objects being made in it; None for no plane.
+        Tells the plane that is looked at; None for no plane.
+    unfinished : callable
+        Tells the objects being made in all planes that have some.
 
     Attributes
     ----------
@@ -79,7 +81,12 @@ class Ledger:
     painted = Signal()
     moved = Signal(Plane, Drafts)
 
-    def __init__(self, labels: Labels, look_at: Callable[[], tuple[Plane, Drafts] | None]) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        look_at: Callable[[], Plane | None],
+        unfinished: Callable[[], Mapping[Plane, Drafts]],
+    ) -> None:
         self.journal = Journal()
         self._standing = Standing(categories=_categories_in(labels))
         self.rules = CommitRules()
@@ -89,7 +96,7 @@ class Ledger:
             on_history=self._take_history,
             on_replaced=self._cut,
         )
-        self._look_at = look_at
+        self._look_at, self._unfinished = look_at, unfinished
 
     @property
     def records(self) -> dict[int, ObjectRecord]:
@@ -115,7 +122,11 @@ class Ledger:
 
     def taken_in(self, plane: Plane) -> set[int]:
         """Collect the label ids that no new object of a plane may get."""
-        return self.bound.ids_in(plane) | self.records.keys()
+        return self.bound.ids_in(plane) | self.records.keys() | self._drafted()
+
+    def free_ids(self, also: Iterable[int] = ()) -> Iterator[int]:
+        """List label ids for new objects: no other has them, be it in the layer or being made."""
+        return self.bound.free_ids(self._drafted().union(also))
 
     def append(self, event: Event) -> None:
         """Keep what happened; choices for one object that follow each other make one event."""
@@ -287,7 +298,7 @@ class Ledger:
         mask = clean_mask(shown.mask, rules, positive)
         label_id = shown.draft.label_id
         if not shown.draft.reopened and self.bound.is_taken(label_id, plane):
-            label_id = self.bound.free_id()  # somebody painted with it since the object was begun
+            label_id = next(self.free_ids())  # somebody painted with it since it was begun
         replaced = self.records.get(label_id)
         edit = self.bound.edit_to_commit(
             plane, mask, label_id, rules, record=replaced, others=self.records.values()
@@ -306,6 +317,10 @@ class Ledger:
             doubt=shown.doubt,
         )
         return Commit(record, replaced, edit)
+
+    def _drafted(self) -> set[int]:
+        """Collect the label ids of the objects being made, in all planes."""
+        return {draft.label_id for drafts in self._unfinished().values() for draft in drafts}
 
     def _apply(self, event: Event) -> None:
         self._write(event)
@@ -330,7 +345,9 @@ class Ledger:
     # --------------------------------------------------------------- what others do with the labels
 
     def _take_paint(self, edits: tuple[LabelsEdit, ...]) -> None:
-        plane, drafts = self._look_at() or (edits[0].plane, Drafts())
+        seen = self._look_at()  # none in 3-D
+        plane = edits[0].plane if seen is None else seen
+        drafts = self._unfinished().get(plane, Drafts())
         self.append(Painted(plane, drafts, drafts, edits))
         self.painted.emit()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samhq.core.drafts import Choice, Draft, Drafts
+from napari_samhq.core.journal import ChoiceChanged
 from napari_samhq.core.masks import bounds_of
 from napari_samhq.core.sharing import shared_out
 from napari_samhq.errors import LayerError, PromptError, SamHQError
@@ -20,12 +21,13 @@ from napari_samhq.session.targets import within
 from napari_samhq.session.views import view_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image
 
     from napari_samhq.core.drafts import Step
+    from napari_samhq.core.journal import Event
     from napari_samhq.core.planes import Plane
     from napari_samhq.inference.prediction import Prediction
     from napari_samhq.session.asking import Difference
@@ -52,8 +54,8 @@ class Making:
         Where the user draws.
     preview : Preview
         Where masks are shown before they are accepted.
-    free_label_id : callable
-        Tells a label id above all that were committed.
+    free_ids : callable
+        Lists label ids for new objects, without those that it is given.
     color_of : callable
         Tells the colour of a label id.
 
@@ -75,7 +77,7 @@ class Making:
         image: Image,
         prompts: PromptLayers,
         preview: Preview,
-        free_label_id: Callable[[], int],
+        free_ids: Callable[[Iterable[int]], Iterator[int]],
         color_of: Callable[[int], Sequence[float]],
     ) -> None:
         self.prompts, self.preview = prompts, preview
@@ -90,7 +92,7 @@ class Making:
         self._difference: tuple[Hashable, Difference] | None = None  # and what it was asked for
         self._compared: Hashable = None  # what was asked for last
         self._viewer, self._image = viewer, image
-        self._free_label_id, self._color_of = free_label_id, color_of
+        self._free_ids, self._color_of = free_ids, color_of
         self._drafts: dict[Plane, Drafts] = {}
         self._answers = Answers()
 
@@ -125,9 +127,18 @@ class Making:
 
     def new_draft(self, drafts: Drafts) -> Draft:
         """Begin an object: with a label id that none has, here or in another plane."""
-        elsewhere = [draft for other in self._drafts.values() for draft in other]
-        used = max((draft.label_id for draft in [*drafts, *elsewhere]), default=0)
-        return Draft(max(self._free_label_id(), used + 1), choice=self.habit)
+        return next(self.new_drafts(drafts))
+
+    def new_drafts(self, drafts: Drafts) -> Iterator[Draft]:
+        """Begin as many objects as are taken, beside those that are being made."""
+        for label_id in self._free_ids(draft.label_id for draft in drafts):
+            yield Draft(label_id, choice=self.habit)
+
+    def follow_choice(self, event: Event, drafts: Drafts) -> None:
+        """Begin new objects as is chosen now, after a choice was taken back or made again."""
+        draft = drafts.active_draft
+        if isinstance(event, ChoiceChanged) and draft is not None:
+            self.habit = replace(draft.choice, candidate=None)
 
     def active(self, plane: Plane) -> Draft:
         """Get the object that the next point belongs to; a new one if there is none."""

@@ -26,10 +26,11 @@ from napari_samhq.session.views import pick_channels
 from napari_samhq.settings import CommitRules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from napari.layers import Image
 
+    from napari_samhq.core.journal import LabelsEdit
     from napari_samhq.session.session import Session
 
 __all__ = [
@@ -94,7 +95,9 @@ def running_on(data: Any) -> Session | None:
     return None
 
 
-def snapshot(session: Session, folder: Path | None = None) -> SavedSession:
+def snapshot(
+    session: Session, folder: Path | None = None, *, coming: Iterable[LabelsEdit] = ()
+) -> SavedSession:
     """Collect all that a session file holds.
 
     Parameters
@@ -103,6 +106,8 @@ def snapshot(session: Session, folder: Path | None = None) -> SavedSession:
         The session.
     folder : Path, optional
         Where the file goes.
+    coming : iterable of LabelsEdit, optional
+        Edits of the journal that may not be in the data yet, as of a stroke that was just told of.
     """
     ledger, making, layer = session.desk.ledger, session.desk.making, session.labels
     counted = tuple(ledger.journal)
@@ -114,6 +119,8 @@ def snapshot(session: Session, folder: Path | None = None) -> SavedSession:
         edits = (edit for event in counted for edit in edits_of(event))
         touched = SparseLabels(shape, layer.data.dtype).touched(edits)
     now = SparseLabels.of(layer.data, touched)
+    for edit in coming:
+        now.apply(edit)
     base = base_of(counted, now)
     labels = SavedLabels(
         name=layer.name,

@@ -273,6 +273,7 @@ class Session(Choosing, Looking, Finding):
         self.desk.plane()
         event = self._ledger.undo()
         if event is not None:
+            self._making.follow_choice(event, event.before)
             self.desk.turn_to(event.plane, event.before)
         return event is not None
 
@@ -281,6 +282,7 @@ class Session(Choosing, Looking, Finding):
         self.desk.plane()
         event = self._ledger.redo()
         if event is not None:
+            self._making.follow_choice(event, event.after)
             self.desk.turn_to(event.plane, event.after)
         return event is not None
 
