@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.units import unit_factors
 from napari_samhq.errors import LayerError
 from napari_samhq.session.frames import layer_transform
+from napari_samhq.session.plane import viewer_to_layer_factors
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -66,16 +66,14 @@ class LineWidth:
 
 def _pixel_on_screen(viewer: ViewerModel, layer: Shapes) -> float | None:
     """Tell the size of a layer's pixel on the screen; None where it lies nowhere."""
-    axes = [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed[-2:]]
+    surplus = viewer.dims.ndim - layer.ndim
+    axes = [axis - surplus for axis in viewer.dims.displayed[-2:]]
+    if surplus < 0 or min(axes) < 0:
+        return None
     try:
         matrix = layer_transform(layer).matrix[:-1, :-1]
-        units = viewer.layers.extent.units
-        if units is not None:
-            world = [str(unit) for unit in units][-layer.ndim :]
-            matrix = unit_factors(layer.units, world)[:, np.newaxis] * matrix
+        matrix = matrix / viewer_to_layer_factors(viewer, layer)[:, np.newaxis]
     except LayerError:
-        return None
-    if min(axes) < 0:
         return None
     area = abs(float(np.linalg.det(matrix[np.ix_(axes, axes)])))
     size = math.sqrt(area) * float(viewer.scene.camera.zoom)

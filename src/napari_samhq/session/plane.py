@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_samhq.core.geometry import Transform
 
-__all__ = ["current_plane", "show_plane", "visible_region"]
+__all__ = ["current_plane", "show_plane", "viewer_to_layer_factors", "visible_region"]
 
 
 def current_plane(viewer: ViewerModel, layer: Image) -> Plane:
@@ -40,8 +40,8 @@ def current_plane(viewer: ViewerModel, layer: Image) -> Plane:
     ------
     LayerError
         If the display is 3-D, the image does not extend along both displayed axes, the sliders are
-        outside of the image, the image is tilted against the displayed plane, or its transform is
-        not finite or cannot be inverted.
+        outside of the image, the image is tilted against the displayed plane, its transform is not
+        finite or cannot be inverted, or the viewer has fewer axes, as when the image was removed.
     """
     if viewer.dims.ndisplay != 2:
         raise LayerError(
@@ -49,6 +49,11 @@ def current_plane(viewer: ViewerModel, layer: Image) -> Plane:
             "the bottom left."
         )
     surplus = viewer.dims.ndim - layer.ndim
+    if surplus < 0:
+        raise LayerError(
+            f"The viewer has {viewer.dims.ndim} axes, the image {layer.name!r} {layer.ndim}: it is "
+            "not in the viewer any more. Add it again, or choose another one."
+        )
     axes = sorted(axis - surplus for axis in viewer.dims.displayed)
     if axes[0] < 0:
         raise LayerError(
@@ -90,7 +95,7 @@ def show_plane(viewer: ViewerModel, layer: Image, plane: Plane) -> None:
         order = [axis for axis in viewer.dims.order if axis not in wanted]
         viewer.dims.order = (*order, *sorted(wanted))
     world = layer_transform(layer).world_from_data(plane.lift([[0, 0]]))[0]
-    world /= _viewer_to_layer_factors(viewer, layer)
+    world /= viewer_to_layer_factors(viewer, layer)
     for axis in plane.other_axes:
         viewer.dims.set_point(axis + surplus, float(world[axis]))
 
@@ -120,15 +125,17 @@ def _slider_position(
             "other axes, or roll the axes."
         )
     point = np.asarray(viewer.dims.point, dtype=float)[surplus:]
-    world = point * _viewer_to_layer_factors(viewer, layer)
+    world = point * viewer_to_layer_factors(viewer, layer)
     data: NDArray[np.float64] = transform.data_from_world(world[np.newaxis])[0]
     return data
 
 
-def _viewer_to_layer_factors(viewer: ViewerModel, layer: Any) -> NDArray[np.float64]:
+def viewer_to_layer_factors(viewer: ViewerModel, layer: Any) -> NDArray[np.float64]:
     """How many of the layer's units one unit of the viewer's world makes, per axis of the layer."""
     units = viewer.layers.extent.units
-    if units is None:  # napari leaves units out of account where layers disagree
+    # napari leaves units out of account where layers disagree; and while layers are thrown away, it
+    # tells of it before all of them know.
+    if units is None or len(units) < layer.ndim:
         return np.ones(layer.ndim)
     return unit_factors(units[-layer.ndim :], layer.units)
 
@@ -178,7 +185,7 @@ def visible_region(viewer: ViewerModel, layer: Image, plane: Plane) -> tuple[sli
     signs = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
     corners[:, list(viewer.dims.displayed)] = middle + signs * half
     surplus = viewer.dims.ndim - layer.ndim
-    world = corners[:, surplus:] * _viewer_to_layer_factors(viewer, layer)
+    world = corners[:, surplus:] * viewer_to_layer_factors(viewer, layer)
     data = layer_transform(layer).data_from_world(world)[:, list(plane.axes)]
     # A pixel reaches half its side to both sides of its centre.
     first = np.floor(data.min(axis=0) + 0.5)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from napari_samhq.core.units import unit_factors
 from napari_samhq.errors import LayerError, PromptError, SamHQWarning
 from napari_samhq.session.frames import layer_shape, layer_transform
 from napari_samhq.session.labels import MADE_FOR, check_labels
+from napari_samhq.session.plane import viewer_to_layer_factors
 from napari_samhq.session.watch import is_in
 
 if TYPE_CHECKING:
@@ -191,7 +191,5 @@ def _from_world(
     full = np.tile(np.asarray(viewer.dims.point, dtype=np.float64), (len(points), 1))
     axes = list(range(viewer.dims.ndim)) if points.shape[1] > 2 else sorted(viewer.dims.displayed)
     full[:, axes] = points
-    units = viewer.layers.extent.units
-    if units is not None:
-        full[:, -image.ndim :] *= unit_factors(units[-image.ndim :], image.units)
+    full[:, -image.ndim :] *= viewer_to_layer_factors(viewer, image)
     return plane.flatten(layer_transform(image).data_from_world(full[:, -image.ndim :]))
