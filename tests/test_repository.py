@@ -100,6 +100,10 @@ def test_every_error_derives_from_the_one() -> None:
 # --------------------------------------------------------------------------------- what is banned
 
 
+# They know arrays and plain values, and refuse every other name (tests/io/test_cellpose.py).
+REFUSING_UNPICKLERS = ("class _Unpickler(pickle.Unpickler):",)
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -117,7 +121,7 @@ def test_the_source_is_free_of(pattern: str) -> None:
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for path in MODULES
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-        if re.search(pattern, line) and "zip(" not in line
+        if re.search(pattern, line) and "zip(" not in line and line not in REFUSING_UNPICKLERS
     ]
     assert not found, "\n".join(found)
 

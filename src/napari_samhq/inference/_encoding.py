@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -72,3 +73,13 @@ def encode(network: SamHQModel, pictures: list[Tensor], name: str) -> list[tuple
         return [(image_embedding[0], hq_features[0])]
     # Copies, so that each can be given up by itself.
     return [(one.clone(), hq.clone()) for one, hq in zip(image_embedding, hq_features, strict=True)]
+
+
+def fingerprint_of(network: SamHQModel) -> str:
+    """Hash names, types and values of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy())
+    return digest.hexdigest()

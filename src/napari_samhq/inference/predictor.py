@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,12 @@ from napari_samhq.core.windows import LARGEST_SHARE
 from napari_samhq.errors import ModelError, PromptError
 from napari_samhq.inference._batches import Answers, answer_batches
 from napari_samhq.inference._decoding import Wanted, enlarged
-from napari_samhq.inference._encoding import encode, encode_or_halve, encoder_precision
+from napari_samhq.inference._encoding import (
+    encode,
+    encode_or_halve,
+    encoder_precision,
+    fingerprint_of,
+)
 from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.memory import guarding_memory
@@ -85,7 +89,7 @@ class Predictor:
         self._fingerprint: str
         if isinstance(model, SamHQModel):
             network.eval()
-            self._name, self._fingerprint = type(model).__name__, _fingerprint(model)
+            self._name, self._fingerprint = type(model).__name__, fingerprint_of(model)
         else:
             self._name, self._fingerprint = model.info.name, model.fingerprint
 
@@ -491,13 +495,3 @@ def _cleaned(prompt: Prompt, image_shape: tuple[int, int], index: int, count: in
         return prompt.cleaned(image_shape)
     except PromptError as error:
         raise PromptError(f"Prompt {index} of {count} (counted from 0): {error}") from error
-
-
-def _fingerprint(network: SamHQModel) -> str:
-    """Hash names, types and values of all weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy())
-    return digest.hexdigest()
