@@ -39,10 +39,11 @@ def test_each_pixel_of_a_tessellation_belongs_to_one_polygon(kind, polygons):
     np.testing.assert_array_equal(owners, np.ones(SHAPE))
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-68")])
 @settings(max_examples=30, deadline=None)
 @given(tessellations(SHAPE), st.integers(0, 30))
 def test_a_hole_takes_what_fills_it(polygons, which):
-    """FM-68: a polygon and the one in its hole have each pixel once."""
+    """A polygon and the one in its hole have each pixel once."""
     inner = np.clip(polygons[which % len(polygons)], 1, 39)
     outer = shapely.Polygon([(-1, -1), (41, -1), (41, 41), (-1, 41)], [inner])
     both = fill_polygon(outer, SHAPE).within(SHAPE).astype(int)
@@ -50,8 +51,9 @@ def test_a_hole_takes_what_fills_it(polygons, which):
     np.testing.assert_array_equal(both, np.ones(SHAPE))
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-68")])
 def test_edges_computed_in_two_ways_lie_on_the_same_side_of_pixels():
-    """FM-68: half a pixel, in micrometres of 0.3 and back."""
+    """Half a pixel, in micrometres of 0.3 and back."""
     noisy = 0.3 * 20.5 / 0.3 + np.array([0.0, 1e-9, -1e-9])
     counts = [fill_rings([[[10.5, 3], [right, 3], [right, 4], [10.5, 4]]]).area for right in noisy]
     assert counts == [10, 10, 10]
@@ -62,10 +64,10 @@ ring_of = st.lists(
 )
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-73")])
 @settings(max_examples=50, deadline=None)
 @given(ring_of, st.integers(0, 8))
 def test_winding_first_corner_repetition_and_closing_make_no_difference(ring, turn):
-    """FM-73."""
     filled = fill_rings([ring], SHAPE)
     turned = ring[turn % len(ring) :] + ring[: turn % len(ring)]
     repeated = [corner for corner in ring for _ in range(2)]
@@ -73,6 +75,7 @@ def test_winding_first_corner_repetition_and_closing_make_no_difference(ring, tu
         assert fill_rings([other], SHAPE) == filled
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-73")])
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(
@@ -80,7 +83,7 @@ def test_winding_first_corner_repetition_and_closing_make_no_difference(ring, tu
     )
 )
 def test_centres_inside_are_filled_by_the_even_odd_rule(ring):
-    """FM-73: edges to the left of a centre are counted, away from the edges themselves."""
+    """Edges to the left of a centre are counted, away from the edges themselves."""
     shape = (30, 28)
     filled = fill_rings([ring], shape).within(shape)
     rows, cols = np.mgrid[:30, :28] + 0.5
@@ -96,22 +99,23 @@ def test_centres_inside_are_filled_by_the_even_odd_rule(ring):
 
 
 # pycocotools asks numpy for arrays in a way that numpy 2 calls old.
+@pytest.mark.parametrize((), [pytest.param(id="FM-69")])
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.tuples(*[st.integers(-60, 400).map(lambda n: n / 10)] * 2), min_size=3, max_size=9)
 )
 def test_polygons_of_coco_have_the_pixels_that_pycocotools_gives_them(ring):
-    """FM-69."""
     coco = pytest.importorskip("pycocotools.mask")
     (encoded,) = coco.frPyObjects([np.ravel(ring).tolist()], 30, 28)
     expected = np.asarray(coco.decode(encoded)).astype(bool)
     np.testing.assert_array_equal(fill_coco_polygon(ring, (30, 28)).within((30, 28)), expected)
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-72")])
 @pytest.mark.parametrize("far", [1e5, 1e8, 1e11])
 def test_what_lies_far_outside_takes_no_time(far):
-    """FM-72: coordinates as on the other side of the world."""
+    """Coordinates as on the other side of the world."""
     ring = [[-far, 10], [far, 10], [far, 20], [-far, 20]]
     for fill in (lambda r: fill_rings([r], SHAPE), lambda r: fill_coco_polygon(r, SHAPE)):
         np.testing.assert_array_equal(
@@ -119,26 +123,27 @@ def test_what_lies_far_outside_takes_no_time(far):
         )
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-73")])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
 def test_coordinates_that_are_no_pixels_are_refused(bad):
-    """FM-73."""
     ring = [[0, 0], [5, 0], [bad, 5]]
     for fill in (lambda r: fill_rings([r]), lambda r: fill_coco_polygon(r, SHAPE)):
         with pytest.raises(FileError, match="more than any image"):
             fill(ring)
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-73")])
 def test_rings_without_an_area_have_no_pixels():
-    """FM-73."""
     for ring in ([], [[3, 3]], [[3, 3], [9, 9]], [[3, 3]] * 5, [[3, 3], [9, 3], [6, 3]]):
         assert not fill_rings([ring])
         assert not fill_coco_polygon(ring, SHAPE)
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-70")])
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.floats(-3, 9), st.floats(-3, 9))
 def test_an_upright_ellipse_has_the_centres_inside(width, height, left, top):
-    """FM-70: ImageJ's rule."""
+    """ImageJ's rule."""
     shape = (70, 70)
     y, x = np.mgrid[:70, :70] + 0.5
     inside = ((x - left) / width * 2 - 1) ** 2 + ((y - top) / height * 2 - 1) ** 2
@@ -149,10 +154,10 @@ def test_an_upright_ellipse_has_the_centres_inside(width, height, left, top):
     np.testing.assert_array_equal(found[clear], (inside <= 1)[clear])
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-70")])
 @settings(max_examples=40, deadline=None)
 @given(st.floats(0, 6.3), st.floats(1, 20), st.floats(1, 20), st.floats(-1, 1))
 def test_turned_and_sheared_ellipses_have_the_centres_inside(angle, first, second, shear):
-    """FM-70."""
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     axes = np.array([[first, 0], [shear * first, second]]) @ turn
     found = fill_ellipse([20.3, 19.8], axes, SHAPE).within(SHAPE)
@@ -173,8 +178,9 @@ def test_an_ellipse_without_width_has_no_pixels():
     assert not fill_ellipse([5, 5], [[3, 1], [6, 2]])
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-71")])
 def test_a_slide_is_filled_by_its_outline():
-    """FM-71: 48,000 px across, in the blink of an eye."""
+    """48,000 px across, in the blink of an eye."""
     angle = np.linspace(0, 2 * np.pi, 5000)[:-1]
     disc = fill_rings([30_000 + 24_000 * np.stack([np.cos(angle), np.sin(angle)], axis=1)])
     assert disc.area == pytest.approx(np.pi * 24_000**2, rel=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +18,9 @@ def square(left: float, top: float, side: float) -> CroppedMask:
     )
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-75")])
 @given(st.integers(1, 5), st.data())
 def test_any_nesting_in_any_order_leaves_the_leaves(depth, data):
-    """FM-75."""
     nested = [square(10 - k, 10 - k, 80 + 2 * k) for k in range(depth)]
     cells = [square(12 + 20 * k, 30, 12) for k in range(3)]
     beside = [square(200, 10, 30), square(210, 20, 30)]  # overlap, and neither holds the other
@@ -28,15 +29,16 @@ def test_any_nesting_in_any_order_leaves_the_leaves(depth, data):
     assert [masks[place] for place in parents] == [mask for mask in masks if mask in nested]
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-75")])
 def test_what_lies_in_a_hole_is_no_child():
-    """FM-75."""
     ring = CroppedMask.of(np.pad(np.zeros((6, 6), bool), 3, constant_values=True))
     assert parents_among([ring, square(4, 4, 4)]) == []
     assert parents_among([ring, square(1, 1, 2)]) == [0]
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-75")])
 def test_two_outlines_of_one_thing_are_no_parents():
-    """FM-75: equal ones, a box and what it was drawn around, and nothing at all."""
+    """Equal ones, a box and what it was drawn around, and nothing at all."""
     cell = square(5, 5, 9)
     triangle = fill_rings([[[5, 5], [14, 5], [14, 14]]])
     nothing = CroppedMask.of(np.zeros((0, 0)))

@@ -12,7 +12,8 @@ import numpy as np
 
 from napari_samhq.core.filling import fill_rings
 from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.runs import combined, joined, rectangles
+from napari_samhq.core.runs import combined, joined
+from napari_samhq.core.tracing import rings_around
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,11 +43,21 @@ def outline_of(mask: CroppedMask) -> BaseGeometry:
     """
     import shapely
 
-    top, left, bottom, right = rectangles(mask.runs).T
-    boxes = shapely.box(left, top, right, bottom)
-    # Corners in the middle of a straight edge are left over from the boxes; they say nothing.
-    outline: BaseGeometry = shapely.simplify(shapely.union_all(boxes), 0)
-    return outline
+    shells: list[Any] = []
+    holes: list[Any] = []
+    for ring in rings_around(mask.runs):
+        x, y = ring.T
+        turn = (x * np.roll(y, -1) - y * np.roll(x, -1)).sum()
+        (shells if turn < 0 else holes).append(shapely.linearrings(ring))
+    if len(shells) == 1:
+        return shapely.Polygon(shells[0], holes)
+    parts = [shapely.Polygon(shell) for shell in shells]
+    owned: list[list[Any]] = [[] for _ in parts]
+    tree = shapely.STRtree(parts)
+    for hole in holes:
+        around = tree.query(shapely.Polygon(hole), predicate="covered_by").tolist()
+        owned[min(around, key=lambda place: parts[place].area)].append(hole)
+    return shapely.MultiPolygon(list(zip(shells, owned, strict=True)))
 
 
 def smooth_outline(outline: BaseGeometry, tolerance_px: float = 1.0) -> BaseGeometry:
@@ -60,7 +71,8 @@ def smooth_outline(outline: BaseGeometry, tolerance_px: float = 1.0) -> BaseGeom
     """
     import shapely
 
-    smoothed: BaseGeometry = shapely.simplify(outline, tolerance_px)
+    # A ring that begins at its leftmost corner does not lose more than the tolerance there.
+    smoothed: BaseGeometry = shapely.simplify(shapely.normalize(outline), tolerance_px)
     return smoothed
 
 

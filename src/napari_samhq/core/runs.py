@@ -20,7 +20,6 @@ __all__ = [
     "cut",
     "joined",
     "painted",
-    "rectangles",
     "runs_of_array",
     "runs_of_values",
     "toggled",
@@ -222,20 +221,3 @@ def transposed(runs: NDArray[np.int64]) -> NDArray[np.int64]:
     lengths = borders[:, 2] - borders[:, 1]
     within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return toggled(np.repeat(borders[:, 1], lengths) + within, np.repeat(borders[:, 0], lengths))
-
-
-def rectangles(runs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Put equal runs of rows that follow each other together: (M, 4) first and end row and column.
-
-    Examples
-    --------
-    >>> rectangles(np.array([[0, 2, 5], [1, 2, 5], [3, 2, 5]])).tolist()
-    [[0, 2, 2, 5], [3, 2, 4, 5]]
-    """
-    order = np.lexsort((runs[:, 0], runs[:, 2], runs[:, 1]))
-    rows, starts, stops = runs[order].T
-    new = np.ones(len(runs), dtype=bool)
-    new[1:] = (rows[1:] != rows[:-1] + 1) | (starts[1:] != starts[:-1]) | (stops[1:] != stops[:-1])
-    first = np.flatnonzero(new)
-    last = np.append(first[1:], len(runs))[: len(first)] - 1
-    return np.stack([rows[first], starts[first], rows[last] + 1, stops[first]], axis=1)
