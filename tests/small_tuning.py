@@ -8,6 +8,7 @@ import torch
 from napari_samhq.model import (
     ConvEncoderConfig,
     SamHQConfig,
+    SamHQDenseHeadConfig,
     SamHQMaskDecoderConfig,
     SamHQModel,
     SamHQPromptEncoderConfig,
@@ -17,7 +18,7 @@ from napari_samhq.model import (
 QUICK = {"steps": 30, "check_every": 10, "views": 1, "batch": 4, "minutes": 0.0}
 
 
-def write_small_model(folder, seed: int = 0):
+def write_small_model(folder, seed: int = 0, *, dense: bool = False):
     """Write a model of 64 px input with random weights, which finds nothing yet."""
     torch.manual_seed(seed)
     vision = ConvEncoderConfig(
@@ -42,6 +43,7 @@ def write_small_model(folder, seed: int = 0):
             vit_dim=vision.early_channels,
             join_hq=True,
         ),
+        SamHQDenseHeadConfig(hidden_size=16, num_blocks=1) if dense else None,
     )
     network = SamHQModel(config)
     # Maps of prompts begin at zero, where nothing but the token could learn what is meant.

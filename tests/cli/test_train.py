@@ -78,6 +78,23 @@ def test_the_record_comes_as_json(data: Path, base: Path, tmp_path: Path) -> Non
     assert told["images"] == ["0.png", "1.png", "2.png", "3.png"]
 
 
+@pytest.mark.parametrize("how", ["--complete", "--finished"])
+def test_where_all_is_labelled_it_learns_to_find_all(data: Path, tmp_path: Path, how: str) -> None:
+    base = write_small_model(tmp_path / "dense", dense=True)
+    out = tmp_path / "mine.safetensors"
+    options: list[object] = [how]
+    if how == "--finished":
+        (tmp_path / "masks").mkdir()
+        for number in range(4):
+            mask = np.full((64, 64), 255 * (number < 3), np.uint8)
+            Image.fromarray(mask).save(tmp_path / "masks" / f"{number}.png")
+        options.append(tmp_path / "masks")
+    result = train(data, base, out, *options)
+    assert result.exit_code == 0, result.output
+    assert "found without prompts:\n  everything" in result.stdout
+    assert samhq.load_model(out).network.dense_head is not None
+
+
 def test_an_existing_file_stays_unless_asked(data: Path, base: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.safetensors"
     out.write_bytes(b"precious")
@@ -103,6 +120,7 @@ def test_resume_begins_where_there_is_nothing_to_go_on_from(
         pytest.param(["--prompts", "words"], "'prompts' is 'words'", id="FM-54-prompts"),
         pytest.param(["--set", "epochs=3"], "is none of parts, prompts", id="FM-54-setting"),
         pytest.param(["--set", "views=many"], "is no int for views", id="FM-54-value"),
+        pytest.param(["--complete", "--finished", "."], "says it of all", id="FM-54-complete"),
     ],
 )
 def test_wrong_usage_ends_with_2(

@@ -28,10 +28,18 @@ from napari_samhq.model import (
     SamHQVisionConfig,
 )
 from napari_samhq.training.examples import checked_examples
-from napari_samhq.training.finetune import base_precision, finetune, iter_finetune, state_path
+from napari_samhq.training.finetune import base_precision, finetune, iter_finetune
 from napari_samhq.training.measuring import measured
 from napari_samhq.training.tuner import HQ_PARTS
-from napari_samhq.training.tuning_events import Begun, Checked, FineTuned, Learned, Looked
+from napari_samhq.training.tuning_events import (
+    Begun,
+    Checked,
+    CheckedFinding,
+    FineTuned,
+    Learned,
+    Looked,
+)
+from napari_samhq.training.tuning_run import state_path
 from small_tuning import QUICK, discs, write_small_model
 
 IMAGES, LABELS = discs()
@@ -487,3 +495,88 @@ def test_published_kinds_of_models_learn_too(tmp_path, parts):
     )  # fmt: skip
     assert done.after["box"] > done.before["box"]
     assert "mask_decoder.join_hq.weight" not in load_file(done.path)
+
+
+# ---------------------------------------------------------------------------- finding all objects
+
+FINDING = QUICK | {"steps": 60, "check_every": 20, "learning_rate": 1e-2, "complete": True}
+
+
+@pytest.fixture(scope="module")
+def dense_base(tmp_path_factory):
+    return write_small_model(tmp_path_factory.mktemp("models") / "dense", dense=True)
+
+
+@pytest.fixture(scope="module")
+def found(dense_base, tmp_path_factory):
+    """One fine-tuning of a model with a dense head, with all that it told."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("heads") / "found.safetensors"
+    return list(iter_finetune(IMAGES, LABELS, dense_base, out=out, **FINDING))
+
+
+def test_a_dense_head_learns_along(found, dense_base):
+    done = found[-1]
+    first, *_, last = done.record["finding_curve"]
+    assert first == [0, 0.0, 0.0]
+    assert last[2] > 0.15  # mean IoU of the discs with what covers them best
+    assert done.after["everything"] >= done.before["everything"]
+    assert done.after["box"] > done.before["box"]
+    steps = [event.finding for event in found if isinstance(event, Learned)]
+    assert steps == sorted(steps)  # first prompts, then finding
+    assert any(isinstance(event, CheckedFinding) for event in found)
+    assert done.record["finding_best_step"] > 0
+    head = load_file(done.path)
+    assert {name.split(".")[0] for name in head} == {"mask_decoder", "dense_head"}
+    own = samhq.load_model(dense_base).network.state_dict()
+    for name, tensor in samhq.load_model(done.path).network.state_dict().items():
+        assert torch.equal(tensor, head.get(name, own[name]))
+
+
+def test_finding_is_gone_on_with_after_a_break(found, dense_base, tmp_path):
+    out = tmp_path / "head.safetensors"
+    events = iter_finetune(IMAGES, LABELS, dense_base, out=out, resume=True, **FINDING)
+    for event in events:
+        if isinstance(event, Learned) and event.finding and event.step == 25:
+            break
+    events.close()
+    again = list(iter_finetune(IMAGES, LABELS, dense_base, out=out, resume=True, **FINDING))
+    first = next(event for event in again if isinstance(event, Learned))
+    assert (first.finding, first.step) == (True, 21)
+    assert same(out, found[-1].path)
+
+
+def test_an_encoder_learns_and_finding_with_it(dense_base, tmp_path):
+    done = finetune(
+        IMAGES, LABELS, dense_base, out=tmp_path / "a.safetensors", **FINDING, parts="encoder"
+    )
+    assert done.record["finding_best_step"] > 0
+    assert {name.split(".")[0] for name in load_file(done.path)} == {
+        "mask_decoder", "dense_head", "vision_encoder",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("complete", "words"),
+    [
+        pytest.param([True], "tells of 1 images, and there are 4", id="FM-54-count"),
+        pytest.param(
+            [np.ones((3, 3), bool)] * 4, r"has the shape \(3, 3\); needed", id="FM-54-shape"
+        ),
+        pytest.param([np.ones((64, 64))] * 4, "of the type float64", id="FM-54-type"),
+    ],
+)
+def test_where_all_is_labelled_must_fit_the_images(complete, words):
+    with pytest.raises(TrainingError, match=words):
+        checked_examples(IMAGES, LABELS, 4, complete=complete)
+
+
+def test_images_that_are_known_to_be_empty_are_learned_from():
+    empty = np.zeros_like(LABELS[0])
+    images, labels = [*IMAGES, IMAGES[0]], [*LABELS, empty]
+    with pytest.warns(SamHQWarning, match="no object to learn from"):
+        examples, _ = checked_examples(images, labels, 4)
+    assert len(examples) == 4
+    examples, _ = checked_examples(images, labels, 4, complete=[False] * 4 + [True])
+    assert len(examples) == 5
+    assert examples[4].complete.all()

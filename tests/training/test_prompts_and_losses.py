@@ -193,11 +193,27 @@ def test_what_is_not_annotated_costs_nothing():
     everywhere[..., 11:] = 9.0  # the model sees something where nobody looked
 
     def loss(maps, complete):
-        known = torch.tensor([complete])
+        known = torch.tensor([[[complete]]])
         return float(dense_loss(DenseMaps.of(maps), labels, targets, known))
 
     assert loss(maps, False) == loss(everywhere, False)
     assert loss(maps, True) < loss(everywhere, True)
+
+
+def test_a_mask_tells_where_all_is_annotated():
+    labels = torch.zeros(1, 32, 32, dtype=torch.int16)
+    labels[:, 4:20, 4:20] = 1
+    targets = torch.from_numpy(dense_targets(labels[0].numpy())[None])
+    known = torch.zeros(1, 32, 32, dtype=torch.bool)
+    known[..., :22] = True
+    maps, beyond, within = (torch.zeros(1, 5, 16, 16) for _ in range(3))
+    beyond[..., 11:] = 9.0
+    within[:, :, 12:, :11] = 9.0
+
+    def loss(maps):
+        return float(dense_loss(DenseMaps.of(maps), labels, targets, known))
+
+    assert loss(beyond) == loss(maps) < loss(within)
 
 
 def test_rough_masks_are_hints_and_no_echo():

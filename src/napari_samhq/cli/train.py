@@ -44,6 +44,21 @@ Changes = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a training to this file that was interrupted.")
 ]
+Complete = Annotated[
+    bool,
+    typer.Option(
+        "--complete",
+        help="All objects of all images are labelled: what has no label is background. By this "
+        "the model learns to find all objects.",
+    ),
+]
+Finished = Annotated[
+    Path | None,
+    typer.Option(
+        help="Instead of --complete: a mask, or a folder with one for each image, that tells where "
+        "all objects are labelled (not 0)."
+    ),
+]
 
 
 @reported
@@ -66,6 +81,8 @@ def train(
             "additions to what looks at the image.  [default: hq]"
         ),
     ] = None,
+    complete: Complete = False,
+    finished: Finished = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn by lot.")] = None,
     setting: Changes = None,
     channels: Channels = None,
@@ -92,6 +109,8 @@ def train(
     changes |= {name: value for name, value in given.items() if value is not None}
     _check_settings(changes)
     _check_output(output)
+    if complete and finished is not None:
+        raise typer.BadParameter("--complete says it of all images.", param_hint="--finished")
 
     from napari_samhq.core.label_ids import checked_ids
     from napari_samhq.io.atomic import check_target
@@ -107,12 +126,15 @@ def train(
         for _, drawing in pairs
     ]
     names = [picture.name for picture, _ in pairs]
+    known: Any = complete
+    if finished is not None:
+        known = [read_image(mask) for _, mask in pairs_in(images, finished, what="mask")]
 
     from napari_samhq.training.examples import checked_examples
     from napari_samhq.training.finetune import base_precision, finetune
 
     wanted = TuningSettings.of(changes.items())
-    checked_examples(pictures, drawings, wanted.smallest_px, names)
+    checked_examples(pictures, drawings, wanted.smallest_px, names, known)
     loaded = load(model, device, Precision(base_precision(wanted.parts, precision.value)))
     bars = _Bars()
     try:
@@ -125,6 +147,7 @@ def train(
             resume=resume,
             precision=precision.value,
             names=names,
+            complete=known,
             progress=bars.show,
             **changes,
         )
@@ -137,13 +160,15 @@ def train(
     _tell(done, as_json)
 
 
-def pairs_in(images: Path, labels: Path) -> list[tuple[Path, Path]]:
-    """Find the label image of each image.
+def pairs_in(images: Path, labels: Path, what: str = "label image") -> list[tuple[Path, Path]]:
+    """Find the label image of each image, or its mask.
 
     Parameters
     ----------
     images, labels : Path
         Two files; or two folders, where names must be the same but for their extensions.
+    what : str
+        What to call them in messages.
 
     Raises
     ------
@@ -160,7 +185,7 @@ def pairs_in(images: Path, labels: Path) -> list[tuple[Path, Path]]:
         if _is_folder(labels):
             labels = _by_stem(labels, IMAGE_SUFFIXES).get(_stem(images), labels / images.name)
         if not labels.exists():
-            raise FileError(f"{images} has no labels: {labels} does not exist.")
+            raise FileError(f"{images} has no {what}: {labels} does not exist.")
         return [(images, labels)]
     if not _is_folder(labels):
         raise FileError(
@@ -172,9 +197,9 @@ def pairs_in(images: Path, labels: Path) -> list[tuple[Path, Path]]:
     missing = sorted(pictures.keys() - drawings.keys())
     if missing:
         raise FileError(
-            f"{len(missing)} of {len(pictures)} images in {images} have no label image of the same "
+            f"{len(missing)} of {len(pictures)} images in {images} have no {what} of the same "
             f"name in {labels}: {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}. Move "
-            "them elsewhere, or add their labels."
+            f"them elsewhere, or add a {what} for each."
         )
     return [(pictures[stem], drawings[stem]) for stem in sorted(pictures)]
 
@@ -250,6 +275,14 @@ def _tell(done: "FineTuned", as_json: bool) -> None:
         + "\n".join(
             f"  {name:<15} {done.before[name]:.3f} -> {value:.3f}"
             for name, value in done.after.items()
+            if name != "everything"
+        )
+        + (
+            "\nAverage precision of all objects that are found without prompts:\n"
+            f"  {'everything':<15} {done.before['everything']:.3f} -> "
+            f"{done.after['everything']:.3f}"
+            if "everything" in done.after
+            else ""
         )
         + f"\nWrote {done.path}"
     )
@@ -265,7 +298,13 @@ class _Bars:
 
     def show(self, event: "TuningEvent") -> None:
         """Bring the bar up to date."""
-        from napari_samhq.training.tuning_events import Begun, Checked, Learned, Looked
+        from napari_samhq.training.tuning_events import (
+            Begun,
+            Checked,
+            CheckedFinding,
+            Learned,
+            Looked,
+        )
 
         if isinstance(event, Begun):
             kind = "images of their own" if event.by_image else "the same image"
@@ -273,9 +312,12 @@ class _Bars:
         elif isinstance(event, Looked):
             self._update("Looking", event.done, event.total)
         elif isinstance(event, Learned):
-            self._update("Learning", event.step, event.steps)
+            stage = "Learning to find" if event.finding else "Learning"
+            self._update(stage, event.step, event.steps)
         elif isinstance(event, Checked):
             self._best = f"IoU {event.best.iou:.3f}, border {event.best.boundary_iou:.3f}"
+        elif isinstance(event, CheckedFinding):
+            self._best = f"AP {event.best.ap:.3f}, IoU {event.best.iou:.3f}"
 
     def _update(self, stage: str, done: int, total: int) -> None:
         if self._bar is None or stage != self._stage or self._bar.total != total:

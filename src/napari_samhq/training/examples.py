@@ -36,11 +36,15 @@ class Example:
         0 background, otherwise the label id of the object.
     name : str
         For people.
+    complete : ndarray of shape (H, W), bool
+        Where all objects are labelled: what has no label there is background. Elsewhere nobody
+        knows.
     """
 
     rgb8: NDArray[np.uint8]
     labels: NDArray[np.int32]
     name: str
+    complete: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,11 @@ class Item:
 
 
 def checked_examples(
-    images: Any, labels: Any, smallest_px: int, names: Sequence[str] | None = None
+    images: Any,
+    labels: Any,
+    smallest_px: int,
+    names: Sequence[str] | None = None,
+    complete: Any = False,
 ) -> tuple[list[Example], list[Item]]:
     """Check images and labels, and list their objects.
 
@@ -77,19 +85,21 @@ def checked_examples(
         Smaller objects are left out.
     names : sequence of str, optional
         What to call the images in messages.
+    complete : bool, array_like of shape (H, W), bool, or sequence of these
+        Where all objects are labelled: everywhere, nowhere, or a mask; for all images, or for each.
 
     Returns
     -------
     examples : list of Example
-        Images that have objects.
+        Images that have objects, or places that are known to have none.
     items : list of Item
         Their objects.
 
     Raises
     ------
     TrainingError
-        If images and labels do not belong together, labels are no labels, an image holds NaN or
-        cannot be used, or there are fewer than two objects.
+        If images, labels and `complete` do not belong together, labels are no labels, an image
+        holds NaN or cannot be used, or there are fewer than two objects.
 
     Warns
     -----
@@ -112,19 +122,21 @@ def checked_examples(
     if not pictures:
         raise TrainingError("There are no images. Give at least one, with its label image.")
     names = names or [f"image {index + 1}" for index in range(len(pictures))]
+    masks = _one_for_each(complete, len(pictures))
     examples: list[Example] = []
     items: list[Item] = []
     empty: list[str] = []
     small = 0
-    for picture, drawing, name in zip(pictures, drawn, names, strict=True):
+    for picture, drawing, mask, name in zip(pictures, drawn, masks, names, strict=True):
         ids = _checked_labels(drawing, name)
         _check_shapes(picture, ids, name)
+        done = _checked_complete(mask, ids.shape, name)
         found, left_out = _items(ids, len(examples), smallest_px)
         small += left_out
-        if not found:
+        if not found and not done.any():
             empty.append(name)
             continue
-        examples.append(Example(_rgb8(picture, name), ids, name))
+        examples.append(Example(_rgb8(picture, name), ids, name, done))
         items += found
     _tell_of_left_out(empty, small, smallest_px)
     if len(items) < 2:
@@ -175,7 +187,10 @@ def data_hash(examples: Sequence[Example]) -> str:
     """Return a SHA-256 of all images and labels, as they are learned from."""
     total = hashlib.sha256()
     for example in examples:
-        for array in (example.rgb8, example.labels):
+        arrays: list[NDArray[Any]] = [example.rgb8, example.labels]
+        if example.complete.any():
+            arrays.append(example.complete)
+        for array in arrays:
             total.update(f"{array.shape}{array.dtype}".encode())
             total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()
@@ -219,6 +234,34 @@ def _checked_labels(drawing: Any, name: str) -> NDArray[np.int32]:
             "background, and label ids above it of at most 31 bits."
         )
     return ids.astype(np.int32)
+
+
+def _one_for_each(complete: Any, count: int) -> list[Any]:
+    """Take one answer for that of all images, and one mask for a list of one."""
+    if isinstance(complete, bool | np.bool_):
+        return [complete] * count
+    given = list(complete) if isinstance(complete, list | tuple) else [complete]
+    if len(given) != count:
+        raise TrainingError(
+            f"'complete' tells of {len(given)} images, and there are {count}. Give True or False "
+            "for all of them, or one for each: True, False, or a mask of where all objects are "
+            "labelled."
+        )
+    return given
+
+
+def _checked_complete(mask: Any, shape: tuple[int, ...], name: str) -> NDArray[np.bool_]:
+    """Make a mask of an answer for one image."""
+    if isinstance(mask, bool | np.bool_):
+        return np.full(shape, bool(mask))
+    array = np.asarray(mask)
+    if array.shape != shape or array.dtype.kind not in "biu":
+        raise TrainingError(
+            f"The mask that tells where {name} is complete is of the type {array.dtype} and has "
+            f"the shape {array.shape}; needed is True and False, or whole numbers, of the shape "
+            f"{shape} of its labels."
+        )
+    return np.asarray(array != 0)
 
 
 def _check_shapes(picture: Any, ids: NDArray[np.int32], name: str) -> None:

@@ -7,47 +7,27 @@ can be computed once.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
-from napari_samhq.checkpoints.heads import SUFFIX, Head, write_head
+from napari_samhq.checkpoints.heads import SUFFIX
 from napari_samhq.checkpoints.load import LoadedModel, load_model
 from napari_samhq.checkpoints.registry import list_models
 from napari_samhq.core.bars import reporting
-from napari_samhq.errors import CheckpointError, FileError, TrainingError
-from napari_samhq.inference.memory import guarding_memory
+from napari_samhq.errors import FileError, TrainingError
 from napari_samhq.io.atomic import check_target
-from napari_samhq.training.examples import checked_examples, data_hash, split
-from napari_samhq.training.measuring import measured
-from napari_samhq.training.rounds import bfloat16_pays
-from napari_samhq.training.states import read_state, write_state
-from napari_samhq.training.tuner import Tuner
-from napari_samhq.training.tuning_events import (
-    Begun,
-    Checked,
-    FineTuned,
-    Learned,
-    Looked,
-    TuningEvent,
-)
+from napari_samhq.training.examples import checked_examples
+from napari_samhq.training.tuning_events import FineTuned, Learned, Looked, TuningEvent
+from napari_samhq.training.tuning_run import TuningRun
 from napari_samhq.training.tuning_settings import TuningSettings
-from napari_samhq.training.views import places_of, see
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Sequence
 
-    from napari_samhq.training.examples import Example, Item
-    from napari_samhq.training.views import View
-
-__all__ = ["base_precision", "finetune", "iter_finetune", "state_path"]
+__all__ = ["base_precision", "finetune", "iter_finetune"]
 
 _COUNTED = (Looked, Learned)  # what a bar shows
 
@@ -63,6 +43,7 @@ def finetune(
     device: str = "auto",
     precision: str = "auto",
     names: Sequence[str] | None = None,
+    complete: Any = False,
     progress: Callable[[TuningEvent], None] | bool | None = None,
     **settings: Any,
 ) -> FineTuned:
@@ -92,9 +73,14 @@ def finetune(
         is computed in it too, unless the precision is ``"float32"``.
     names : sequence of str, optional
         What to call the images in messages and in the record.
+    complete : bool, array_like of shape (H, W), bool, or sequence of these
+        Where all objects are labelled, so that what has no label there is background: everywhere,
+        nowhere, or a mask; for all images, or for each of them. By this the model learns to find
+        all objects, if it has a dense head; prompts do not need it.
     progress : callable or bool, optional
         True shows a bar. A function gets each event: :class:`Begun`, :class:`Looked`,
-        :class:`Learned`, :class:`Checked`; if it raises, training ends and nothing is written.
+        :class:`Learned`, :class:`Checked`, :class:`CheckedFinding`; if it raises, training ends
+        and nothing is written.
     **settings
         Of :class:`~napari_samhq.training.tuning_settings.TuningSettings`: `steps`, `minutes`,
         `learning_rate`, `parts`, `prompts`, `seed`, ...
@@ -138,6 +124,7 @@ def finetune(
         device=device,
         precision=precision,
         names=names,
+        complete=complete,
         **settings,
     )
     with reporting(progress, _amounts) as report:
@@ -153,7 +140,7 @@ def _amounts(event: Looked | Learned) -> tuple[str, float, float]:
     """Tell a bar what is being done, and how much of it is done."""
     if isinstance(event, Looked):
         return "look", event.done, event.total
-    return "learn", event.step, event.steps
+    return "learn to find" if event.finding else "learn", event.step, event.steps
 
 
 def iter_finetune(
@@ -167,6 +154,7 @@ def iter_finetune(
     device: str = "auto",
     precision: str = "auto",
     names: Sequence[str] | None = None,
+    complete: Any = False,
     keep_state: bool = True,
     **settings: Any,
 ) -> Iterator[TuningEvent]:
@@ -179,7 +167,7 @@ def iter_finetune(
 
     Yields
     ------
-    Begun, Looked, Learned, Checked, FineTuned
+    Begun, Looked, Learned, Checked, CheckedFinding, FineTuned
         The last one is the result.
     """
     wanted = TuningSettings.of(settings.items())
@@ -187,7 +175,7 @@ def iter_finetune(
     if path.suffix != SUFFIX:
         raise FileError(f"{path} should be called {path.stem}{SUFFIX}: that is what it will be.")
     check_target(path, overwrite=overwrite)
-    examples, items = checked_examples(images, labels, wanted.smallest_px, names)
+    examples, items = checked_examples(images, labels, wanted.smallest_px, names, complete)
     if isinstance(base, LoadedModel):
         loaded = base
     else:
@@ -198,7 +186,7 @@ def iter_finetune(
             "coarse to learn in. Load the model with precision='float32'; steps are computed in "
             "bfloat16 all the same where that is faster."
         )
-    run = _Run(loaded, _name_of(base, loaded), examples, items, wanted, path, precision)
+    run = TuningRun(loaded, _name_of(base, loaded), examples, items, wanted, path, precision)
     run.keeps_state = keep_state
     return run.events(overwrite=overwrite, resume=resume)
 
@@ -206,180 +194,6 @@ def iter_finetune(
 def base_precision(parts: str, precision: str) -> str:
     """Choose how to load what is to be fine-tuned: an encoder that learns needs all digits."""
     return "float32" if parts == "encoder" and precision == "auto" else precision
-
-
-def state_path(out: Path) -> Path:
-    """Name the file that holds the state of a training while it lasts."""
-    return out.with_suffix(".training")
-
-
-class _Run:
-    """One fine-tuning, from checked examples to a written head."""
-
-    def __init__(
-        self,
-        base: LoadedModel,
-        base_name: str,
-        examples: list[Example],
-        items: list[Item],
-        settings: TuningSettings,
-        out: Path,
-        precision: str,
-    ) -> None:
-        self.base, self.base_name = base, base_name
-        self.examples, self.settings, self.out = examples, settings, out
-        self.learned, self.held_out = split(items, settings.validation, settings.seed)
-        self.by_image = len({item.example for item in items}) > 1
-        self.data_sha256 = data_hash(examples)
-        self.mixed = precision != "float32" and bfloat16_pays(base.device)
-        self.seconds = 0.0
-        self.keeps_state = True
-        # What a state must agree with to be gone on from.
-        self.identity = hashlib.sha256(
-            json.dumps(
-                [base.fingerprint, self.data_sha256, settings.pairs()], sort_keys=True
-            ).encode()
-        ).hexdigest()
-
-    def events(self, *, overwrite: bool, resume: bool) -> Iterator[TuningEvent]:
-        state = self._state_to_go_on_from() if resume else None
-        yield Begun(len(self.learned), len(self.held_out), self.by_image)
-        before: dict[str, float] = state["before"] if state else {}
-        if not before:
-            yield from self._measure(self.base, before)
-        network = self.base.network
-        own = {name: p.detach().clone() for name, p in network.named_parameters()}
-        try:
-            learned: list[View] = []
-            held_out: list[View] = []
-            yield from self._look(learned, held_out)
-            tuner = Tuner(network, learned, held_out, self.settings, mixed=self.mixed)
-            if state is not None:
-                tuner.restore(state["tuner"])
-                self.seconds = float(state["seconds"])
-            yield from self._learn(tuner, before)
-            yield from self._finish(tuner, before, overwrite=overwrite)
-        finally:
-            # The model may be somebody else's: it goes back as it came.
-            with torch.no_grad():
-                for name, parameter in network.named_parameters():
-                    parameter.copy_(own[name])
-            network.requires_grad_(False)
-
-    def _look(self, learned: list[View], held_out: list[View]) -> Iterator[Looked]:
-        """Look at everything once; fills the two lists."""
-        config = self.base.network.config
-        turns, seed = self.settings.views, self.settings.seed
-        places = [
-            places_of(self.examples, items, config, count, seed)
-            for items, count in ((self.learned, turns), (self.held_out, 1))
-        ]
-        total = sum(map(len, places))
-        for kept, wanted in zip((learned, held_out), places, strict=True):
-            as_pixels = self.settings.parts == "encoder"
-            for view in see(self.base.network, self.examples, wanted, as_pixels=as_pixels):
-                kept.append(view)
-                yield Looked(len(learned) + len(held_out), total)
-
-    def _learn(self, tuner: Tuner, before: dict[str, float]) -> Iterator[TuningEvent]:
-        limit = 60 * self.settings.minutes or float("inf")
-        while not tuner.is_over:
-            began = time.monotonic()
-            if not tuner.curve:
-                check = tuner.check()
-                yield Checked(check, check)
-            with guarding_memory("a step of learning", tuner.device):
-                loss = tuner.learn()
-            self.seconds += time.monotonic() - began
-            yield Learned(tuner.step, self.settings.steps, self.seconds, limit, loss)
-            late = self.seconds >= limit
-            if late or tuner.step % self.settings.check_every == 0 or tuner.is_over:
-                began = time.monotonic()
-                check = tuner.check()
-                self.seconds += time.monotonic() - began
-                if self.keeps_state:
-                    self._save(tuner, before)
-                yield Checked(check, tuner.best_check)
-            if late:
-                return
-
-    def _save(self, tuner: Tuner, before: dict[str, float]) -> None:
-        state: dict[str, Any] = {"identity": self.identity, "tuner": tuner.state()}
-        state |= {"seconds": self.seconds, "before": before}
-        write_state(state, state_path(self.out))
-
-    def _finish(
-        self, tuner: Tuner, before: dict[str, float], *, overwrite: bool
-    ) -> Iterator[TuningEvent]:
-        if tuner.best_check.step == 0:
-            state_path(self.out).unlink(missing_ok=True)
-            raise TrainingError(
-                f"Nothing was learned: on the {len(self.held_out)} objects that were held out "
-                f"{self.base_name} is as good as what came of {tuner.step} steps. Nothing was "
-                "written. Give more objects, a lower learning rate, or other prompts."
-            )
-        tuner.use_best()
-        tuned = replace(self.base, fingerprint=hashlib.sha256(self.identity.encode()).hexdigest())
-        after: dict[str, float] = {}
-        yield from self._measure(tuned, after)
-        record = self._record(tuner, before, after)
-        check_target(self.out, overwrite=overwrite)
-        head = Head(self.base_name, self.base.fingerprint, record, dict(tuner.best))
-        write_head(self.out, head)
-        state_path(self.out).unlink(missing_ok=True)
-        yield FineTuned(self.out, record)
-
-    def _measure(self, model: LoadedModel, found: dict[str, float]) -> Iterator[Looked]:
-        """Measure on held-out objects at the resolution of the images; fills `found`."""
-        rows: list[dict[str, float]] = []
-        total = len({item.example for item in self.held_out})
-        for done, some in enumerate(
-            measured(model, self.examples, self.held_out, self.settings.prompts), start=1
-        ):
-            rows += some
-            yield Looked(done, total)
-        for name in rows[0]:
-            found[name] = float(np.mean([row[name] for row in rows]))
-
-    def _record(
-        self, tuner: Tuner, before: dict[str, float], after: dict[str, float]
-    ) -> dict[str, Any]:
-        from importlib.metadata import version
-
-        return {
-            "made_by": f"napari-samhq {version('napari-samhq')}",
-            "base": self.base_name,
-            "settings": dict(self.settings.pairs()),
-            "data_sha256": self.data_sha256,
-            "images": [example.name for example in self.examples],
-            "objects_learned_from": len(self.learned),
-            "objects_held_out": len(self.held_out),
-            "held_out_images": sorted({self.examples[i.example].name for i in self.held_out})
-            if self.by_image
-            else [],
-            "held_out_objects": [[i.example, i.label] for i in self.held_out],
-            "parameters": sum(int(tensor.numel()) for tensor in tuner.best.values()),
-            "steps": tuner.step,
-            "best_step": tuner.best_check.step,
-            "seconds": round(self.seconds, 1),
-            "device": str(self.base.device),
-            "mixed_precision": self.mixed,
-            "before": before,
-            "after": after,
-            "curve": [list(asdict(check).values()) for check in tuner.curve],
-        }
-
-    def _state_to_go_on_from(self) -> dict[str, Any] | None:
-        path = state_path(self.out)
-        if not path.is_file():
-            return None
-        state = read_state(path)
-        if state.get("identity") != self.identity:
-            raise CheckpointError(
-                f"{path} is the state of another training: model, images, labels or settings were "
-                "not these. Give the same ones, or begin anew without resume."
-            )
-        return state
 
 
 def _name_of(base: Any, loaded: LoadedModel) -> str:

@@ -179,11 +179,11 @@ def click_loss(logits: Tensor, points_xy: Tensor, labels: Tensor, stride: int) -
     return F.binary_cross_entropy_with_logits(at, labels.float())
 
 
-def dense_loss(maps: DenseMaps, labels: Tensor, targets: Tensor, complete: Tensor) -> Tensor:
+def dense_loss(maps: DenseMaps, labels: Tensor, targets: Tensor, known: Tensor) -> Tensor:
     """Loss of the dense head: cross-entropy of the foreground, absolute errors of distances and
     directions.
 
-    What is not annotated counts only where all objects are.
+    What is not annotated counts only where all objects are; elsewhere nobody knows what it is.
 
     Parameters
     ----------
@@ -192,11 +192,12 @@ def dense_loss(maps: DenseMaps, labels: Tensor, targets: Tensor, complete: Tenso
     labels : (B, c, c) int
     targets : (B, 5, c / 2, c / 2)
         As :func:`~napari_samhq.training.dense_targets.dense_targets` gives them.
-    complete : (B,) bool
-        Whether every object of the crop is annotated.
+    known : (B, c, c) or (B, 1, 1) bool
+        Where every object is annotated. Objects are known everywhere.
     """
     inside = F.avg_pool2d((labels > 0).float()[:, None], 2)[:, 0]
-    known = torch.maximum(complete.float()[:, None, None].expand_as(inside), (inside > 0).float())
+    marked = F.avg_pool2d(known.float().expand(labels.shape)[:, None], 2)[:, 0]
+    known = torch.maximum(marked, (inside > 0).float())
     entropy = F.binary_cross_entropy_with_logits(maps.foreground, inside, reduction="none")
     foreground = (entropy * known).sum() / known.sum().clamp_min(1)
     border, middle, direction, weight = targets.float().split([1, 1, 2, 1], dim=1)

@@ -320,7 +320,7 @@ class Trainer:
                 maps,
                 labels,
                 torch.from_numpy(batch.dense).to(self.device),
-                torch.from_numpy(batch.complete).to(self.device),
+                torch.from_numpy(batch.complete).to(self.device)[:, None, None],
             )
             loss = loss + phase.dense * dense
             values["dense"] = float(dense.detach())

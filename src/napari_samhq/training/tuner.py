@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-from napari_samhq.errors import CheckpointError, TrainingError
-from napari_samhq.training.adam import AdamW
+from napari_samhq.errors import TrainingError
 from napari_samhq.training.bench import Batch, Bench, shown_in
+from napari_samhq.training.learner import Learner
 from napari_samhq.training.low_rank import LowRank
 from napari_samhq.training.points import at_points, point_loss, uncertain_points
 from napari_samhq.training.simulate import STRIDE, clicks_in, corrective_clicks, jitter_boxes
@@ -20,6 +18,7 @@ from napari_samhq.training.tuning_events import Check
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from torch import Tensor
 
     from napari_samhq.model import SamHQModel
@@ -43,8 +42,6 @@ HQ_PARTS = (
 
 _CORRECTED = 0.3  # share of the steps with a second round, in which a click corrects the first
 _ALONE = 0.35  # weight of the HQ mask by itself, beside the sum that users get
-_WARMUP_STEPS = 10
-_AVERAGE = 0.9  # of the weights, over some ten steps
 
 
 def trained_names(network: SamHQModel, parts: str) -> list[str]:
@@ -55,8 +52,8 @@ def trained_names(network: SamHQModel, parts: str) -> list[str]:
     return [name for name in names if name.removeprefix("mask_decoder.").startswith(HQ_PARTS)]
 
 
-class Tuner:
-    """Changes some weights of a model, step by step.
+class Tuner(Learner[Check]):
+    """Changes what answers prompts, step by step.
 
     Parameters
     ----------
@@ -78,7 +75,6 @@ class Tuner:
         *,
         mixed: bool = False,
     ) -> None:
-        self.settings = settings
         self.device = network.device
         self._additions = (
             LowRank(network, settings.rank, settings.seed) if settings.parts == "encoder" else None
@@ -92,120 +88,32 @@ class Tuner:
                 "nothing to learn from or to measure with. Cut the images to where objects are."
             )
         parameters = dict(network.named_parameters())
-        self._weights: dict[str, Any] = {
-            name: parameters[name].requires_grad_()
-            for name in trained_names(network, settings.parts)
+        weights: dict[str, Any] = {
+            name: parameters[name] for name in trained_names(network, settings.parts)
         }
         if self._additions is not None:
-            self._weights |= self._additions.tensors
-        self._smooth = {name: p.detach().clone() for name, p in self._weights.items()}
-        self.best = {name: p.detach().clone() for name, p in self._weights.items()}
-        self._optimizer = AdamW([{"params": list(self._weights.values())}])
-        self.step = 0
-        self.curve: list[Check] = []
+            weights |= self._additions.tensors
+        super().__init__(weights, settings)
 
     # ------------------------------------------------------------------------------------ learning
 
-    @property
-    def best_check(self) -> Check:
-        """The best one so far; of equal ones the first."""
-        return max(self.curve, key=lambda one: one.score)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all steps were taken, or too many checks brought nothing better."""
-        if self.step >= self.settings.steps:
-            return True
-        if not self.curve:
-            return False
-        since = len(self.curve) - 1 - self.curve.index(self.best_check)
-        return since >= self.settings.patience
-
-    def learn(self) -> float:
-        """Take one step; return its loss."""
-        seed = self.settings.seed * 1_000_003 + self.step
-        generator = torch.Generator(self.device).manual_seed(seed)
-        loss = self._loss(*self._batch(np.random.default_rng(seed)), generator)
-        self._optimizer.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(list(self._weights.values()), 1.0)
-        if not torch.isfinite(norm):
-            raise TrainingError(
-                f"Training went astray at step {self.step + 1}: the loss is "
-                f"{float(loss.detach()):.3g} and its gradient {float(norm):.3g}. Use a "
-                "lower learning rate."
-            )
-        self._optimizer.param_groups[0]["lr"] = self._rate()
-        self._optimizer.step()
-        self.step += 1
-        keep = min(_AVERAGE, self.step / (self.step + 4))
-        for name, parameter in self._weights.items():
-            self._smooth[name].lerp_(parameter.detach(), 1 - keep)
-        return float(loss.detach())
-
-    @torch.no_grad()
-    def check(self) -> Check:
-        """Measure the averaged weights on held-out objects, and keep them if they are the best."""
-        size = max(self.settings.batch, 4)
-        with _Lent(self._weights, self._smooth):
-            found = self._bench.measure(self._held_out, self._checked, self.settings.prompts, size)
-        check = Check(self.step, *found)
-        if not self.curve or check.score > self.best_check.score:
-            self.best = {name: value.clone() for name, value in self._smooth.items()}
-        self.curve.append(check)
-        return check
-
     def use_best(self) -> None:
         """Give the network the best weights."""
-        with torch.no_grad():
-            for name, parameter in self._weights.items():
-                parameter.copy_(self.best[name])
+        super().use_best()
         if self._additions is not None:
             self._additions.merge()
 
-    # --------------------------------------------------------------------------------- to go on
+    def _measured(self) -> Check:
+        size = max(self.settings.batch, 4)
+        found = self._bench.measure(self._held_out, self._checked, self.settings.prompts, size)
+        return Check(self.step, *found)
 
-    def state(self) -> dict[str, Any]:
-        """All that is needed to go on from here."""
-        return {
-            "weights": {name: p.detach().clone() for name, p in self._weights.items()},
-            "smooth": self._smooth,
-            "best": self.best,
-            "optimizer": self._optimizer.state_dict(),
-            "step": self.step,
-            "curve": [[c.step, c.iou, c.boundary_iou] for c in self.curve],
-        }
+    def _known_check(self, step: int, *values: float) -> Check:
+        return Check(step, *values)
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state; what comes then is what would have come without a break.
-
-        Raises
-        ------
-        CheckpointError
-            It is that of another training.
-        """
-        shapes = {name: p.shape for name, p in self._weights.items()}
-        if {name: p.shape for name, p in state["weights"].items()} != shapes:
-            raise CheckpointError(
-                "The state to go on from belongs to a training of other parts or of another "
-                "model. Begin anew, without resume."
-            )
-        with torch.no_grad():
-            for name, parameter in self._weights.items():
-                parameter.copy_(state["weights"][name])
-        for mine, kept in ((self._smooth, "smooth"), (self.best, "best")):
-            mine.update({name: value.to(self.device) for name, value in state[kept].items()})
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
-        self.curve = [Check(int(step), *rest) for step, *rest in state["curve"]]
-
-    # ---------------------------------------------------------------------------------- underneath
-
-    def _rate(self) -> float:
-        """Warm up, then fall along a cosine to a tenth."""
-        warm = min(1.0, (self.step + 1) / _WARMUP_STEPS)
-        fall = 0.5 * (1 + math.cos(math.pi * self.step / self.settings.steps))
-        return self.settings.learning_rate * warm * (0.1 + 0.9 * fall)
+    def _loss_of_step(self, rng: np.random.Generator, seed: int) -> Tensor:
+        generator = torch.Generator(self.device).manual_seed(seed)
+        return self._loss(*self._batch(rng), generator)
 
     def _batch(self, rng: np.random.Generator) -> tuple[Batch, int]:
         """Pick objects, and tell how many of them begin with a box."""
@@ -264,23 +172,3 @@ class Tuner:
             found = common / ((masks4 > 0) | small).sum((2, 3)).clamp_min(1)
             loss = loss + 0.3 * best + 0.5 * F.mse_loss(decoded.scores.float(), found)
         return loss
-
-
-class _Lent:
-    """Gives parameters other values for a while."""
-
-    def __init__(self, parameters: dict[str, Any], values: dict[str, Tensor]) -> None:
-        self._parameters, self._values = parameters, values
-        self._own: dict[str, Tensor] = {}
-
-    def __enter__(self) -> None:
-        self._own = {name: p.detach().clone() for name, p in self._parameters.items()}
-        self._put(self._values)
-
-    def __exit__(self, *_: object) -> None:
-        self._put(self._own)
-
-    def _put(self, values: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self._parameters.items():
-                parameter.copy_(values[name])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_samhq.model import SamHQConfig, SamHQModel
     from napari_samhq.training.examples import Example, Item
 
-__all__ = ["Place", "View", "frame_labels", "places_of", "see"]
+__all__ = ["Place", "View", "frame_labels", "looked_at", "places_of", "see", "turned"]
 
 _MOST_BYTES = 2**31
 _LEAST_CELLS = 4  # pixels of the frame that an object must have to be learned from
@@ -49,6 +49,8 @@ class View:
 
     Attributes
     ----------
+    place : Place
+        Where it looked.
     kept : tuple of Tensor
         The image embedding (C, h, w) and the early features (h, w, E); or the pixels (3, S, S).
     labels : ndarray of shape (S, S), int32
@@ -57,6 +59,7 @@ class View:
         Box (x0, y0, x1, y1) in model pixels, first to last, of each object by its label id.
     """
 
+    place: Place
     kept: tuple[Tensor, ...]
     labels: NDArray[np.int32]
     objects: dict[int, tuple[int, int, int, int]]
@@ -153,26 +156,33 @@ def frame_labels(labels: NDArray[np.int32], input_size: int) -> NDArray[np.int32
     return frame
 
 
-def _turned(array: NDArray[Any], turn: int) -> NDArray[Any]:
+def turned(array: NDArray[Any], turn: int) -> NDArray[Any]:
     """Turn by quarters, and mirror where `turn` is 4 or more."""
     array = array[:, ::-1] if turn >= 4 else array
     return np.ascontiguousarray(np.rot90(array, turn % 4))
 
 
 @torch.no_grad()
+def looked_at(
+    network: SamHQModel, rgb8: NDArray[np.uint8], *, as_pixels: bool
+) -> tuple[Tensor, ...]:
+    """Look at a picture (H, W, 3), and give what is kept of it, see :class:`View`."""
+    weight = next(network.vision_encoder.parameters())
+    size = int(network.config.vision_config.image_size)
+    pixels = pixel_values(rgb8, size)[None].to(weight.device, weight.dtype)
+    if as_pixels:
+        return (_halved(pixels[0]),)
+    output = network.vision_encoder(pixels)
+    return _halved(output.image_embedding[0]), _halved(output.intermediate[0][0])
+
+
 def _look(
     network: SamHQModel, example: Example, place: Place, ids: list[int], as_pixels: bool
 ) -> View:
     size = int(network.config.vision_config.image_size)
-    rgb8 = _turned(example.rgb8[place.window.region], place.turn)
-    labels = frame_labels(_turned(example.labels[place.window.region], place.turn), size)
-    weight = next(network.vision_encoder.parameters())
-    pixels = pixel_values(rgb8, size)[None].to(weight.device, weight.dtype)
-    if as_pixels:
-        kept = [pixels]
-    else:
-        output = network.vision_encoder(pixels)
-        kept = [output.image_embedding, output.intermediate[0]]
+    rgb8 = turned(example.rgb8[place.window.region], place.turn)
+    labels = frame_labels(turned(example.labels[place.window.region], place.turn), size)
+    kept = looked_at(network, rgb8, as_pixels=as_pixels)
     boxes = {}
     for label in ids:
         (where,) = ndimage.find_objects((labels == label).astype(np.uint8)) or [None]
@@ -180,7 +190,7 @@ def _look(
             continue
         rows, cols = where
         boxes[label] = (cols.start, rows.start, cols.stop - 1, rows.stop - 1)
-    return View(tuple(_halved(tensor[0]) for tensor in kept), labels, boxes)
+    return View(place, kept, labels, boxes)
 
 
 def _halved(features: Tensor) -> Tensor:
