@@ -215,6 +215,15 @@ def test_settings_come_back(image, annotate, engine, tmp_path):
     again.close()
 
 
+def test_finished_areas_come_back(image, annotate, engine, tmp_path):
+    session = annotate(new_viewer(image))
+    session.finish((slice(2, 20), slice(0, 30)))
+    session.finish()
+    again = reopened(session.save(tmp_path / "cells.samhq.json"), new_viewer(image), engine)
+    assert again.finished == session.finished != {}
+    again.close()
+
+
 def test_saving_needs_a_name_once(session):
     with pytest.raises(FileError, match="Give one"):
         session.save()

@@ -155,6 +155,28 @@ def test_too_few_objects_are_told_in_words(dock):
     assert "one object that you made or corrected" in dock.learning.result.text()
 
 
+def test_areas_are_called_finished_and_taken_back(dock):
+    panel, session = dock.learning, dock.controller.session
+    assert not panel.areas.isVisible()
+    assert not panel.unfinish.isEnabled()
+    panel.finish.click()
+    assert panel.areas.text() == "One area of this plane is finished."
+    assert panel.areas.isVisible()
+    assert session.finished_here
+    panel.unfinish.click()
+    assert not panel.areas.isVisible()
+    assert not session.finished_here
+
+
+def test_it_learns_to_find_where_an_area_is_finished(dock, qtbot, quick, tmp_path):
+    base = write_small_model(tmp_path / "dense", dense=True)
+    dock.controller.use_model(str(base))
+    dock.controller.session.finish()
+    learn(dock, "finder")
+    qtbot.waitUntil(lambda: dock.learning.result.text().startswith("Done"), timeout=60_000)
+    assert "everything (AP)" in dock.learning.result.text()
+
+
 def test_closing_the_dock_ends_it(dock, qtbot, quick, monkeypatch):
     monkeypatch.setattr(
         "napari_samhq.training.tuner.Tuner.is_over", property(lambda self: self.step > 100_000)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari_samhq.core.drafts import Draft, Drafts
     from napari_samhq.core.journal import Event
     from napari_samhq.core.planes import Plane
+    from napari_samhq.core.tiling import Region
     from napari_samhq.session.engine import Engine
     from napari_samhq.session.runner import Runner
 
@@ -47,6 +48,8 @@ class Desk:
         Whether the session is over.
     ledger, prompts, preview, making
         The parts. `ledger.journal_changed` tells each change of the journal.
+    finished : dict of Plane to list of regions
+        Areas in which all objects are marked.
     """
 
     changed = Signal()
@@ -73,6 +76,7 @@ class Desk:
             viewer, image, self.prompts, self.preview, self.ledger.free_ids, color_of
         )
         self.making.connect(engine, runner, model, may_fetch=may_fetch, changed=self.show)
+        self.finished: dict[Plane, list[Region]] = {}
         self._paused = False
         self._temporary: tuple[Layer, ...] = (self.preview.layer, shapes, points)
         self.ensure_layers()
@@ -225,6 +229,7 @@ class Desk:
             return None
 
     def _begin_anew(self) -> None:
+        self.finished.clear()
         self.making.remark = (
             "The labels layer got other data, so earlier steps cannot be undone any more. Go on as "
             "before."

@@ -164,7 +164,7 @@ class Everything:
         search.settings_for(finds_objects=True)  # what cannot be is refused at once
         plane = desk.plane()
         view, model, asked = making.view(plane), making.asker.model, self._subject()
-        part, is_cut = self._part(plane, view, region), not isinstance(region, str)
+        part, is_cut = self.part(plane, view, region), not isinstance(region, str)
         written: list[int] = []
 
         def work(report: Report) -> _Found:
@@ -220,7 +220,14 @@ class Everything:
         making = self._desk.making
         return self._desk.closed, making.generation, making.channels, making.asker.model
 
-    def _part(self, plane: Plane, view: PlaneView, region: Region) -> tuple[slice, slice]:
+    def part(self, plane: Plane, view: PlaneView, region: Region) -> tuple[slice, slice]:
+        """Give the rows and columns of a plane that a region means.
+
+        Raises
+        ------
+        ImageError
+            If it is no region, or has no pixel of the plane.
+        """
         if region is None:
             region = (slice(None), slice(None))
         elif isinstance(region, str):

@@ -199,6 +199,10 @@ class Making:
         """Get the answer for an object if it answers what is drawn and chosen now."""
         return self._answers.fresh(plane, draft) if draft is not None else None
 
+    def recalled(self, plane: Plane, draft: Draft) -> Shown | None:
+        """Get the answer for an object that may have been given up, if it is still known."""
+        return self._answers.recalled(plane, draft)
+
     def latest(self, plane: Plane, draft: Draft) -> Shown | None:
         """Get the last answer for an object, be it to earlier prompts."""
         return self._answers.latest(plane, draft.label_id)

@@ -22,6 +22,8 @@ from napari_samhq.io.session_files import (
     source_of,
     write_session,
 )
+from napari_samhq.session.finishing import areas_from, plain_areas
+from napari_samhq.session.targets import within
 from napari_samhq.session.views import pick_channels
 from napari_samhq.settings import CommitRules
 
@@ -205,8 +207,10 @@ def _settings(session: Session) -> dict[str, Any]:
     rules = {f"{_RULE}{name}": value for name, value in session.desk.ledger.rules.pairs()}
     picked = making.channels
     looks = {} if picked is None else {"channels": list(picked.picks), "channel_axis": picked.axis}
+    areas = plain_areas(session.desk.finished)
     return {
         **looks,
+        **({"finished": areas} if areas else {}),
         "refine": making.refine,
         "output": habit.output,
         "threshold": habit.threshold,
@@ -229,6 +233,7 @@ def _take_settings(session: Session, settings: Mapping[str, Any]) -> None:
         if settings.get("channels") is not None:
             axis = settings.get("channel_axis")
             making.channels = pick_channels(session.image, settings["channels"], axis)
+        session.desk.finished = within(session.image, areas_from(settings.get("finished", ())))
     except (SamHQError, TypeError, ValueError) as error:
         warnings.warn(
             f"The settings of the session cannot be used, so the usual ones hold: {error}",

@@ -14,6 +14,7 @@ from napari_samhq.session.choosing import Choosing
 from napari_samhq.session.desk import Desk
 from napari_samhq.session.engine import shared_engine
 from napari_samhq.session.everything import Finding
+from napari_samhq.session.finishing import Finishing
 from napari_samhq.session.labels import check_labels, new_labels
 from napari_samhq.session.looking import Looking
 from napari_samhq.session.runner import InlineRunner
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "annotate"]
 
 
-class Session(Choosing, Looking, Finding):
+class Session(Choosing, Looking, Finding, Finishing):
     """Prompts on one image of a viewer, and the objects made of them. Made by :func:`annotate`.
 
     Parameters

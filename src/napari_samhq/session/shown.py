@@ -138,6 +138,10 @@ class Answers:
         self._latest[plane, draft.label_id] = shown
         return shown
 
+    def recalled(self, plane: Plane, draft: Draft) -> Shown | None:
+        """Get the answer to what is drawn of an object, be it given up since."""
+        return self._recent.get((plane, wish_of(draft)))
+
     def forget(self, plane: Plane, label_id: int) -> None:
         """Show nothing for an object any more."""
         self._latest.pop((plane, label_id), None)

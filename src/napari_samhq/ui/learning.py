@@ -12,11 +12,12 @@ import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_samhq.checkpoints.heads import SUFFIX, heads_folder
-from napari_samhq.errors import FileError, SamHQError
+from napari_samhq.errors import FileError, LayerError, SamHQError
 from napari_samhq.session.frames import placement
 from napari_samhq.session.lessons import Lessons, lessons_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari.layers import Labels
@@ -79,11 +80,15 @@ class Learning(QObject):
         self.made: Any = None
         self.comparisons: list[Comparison] = []
         self._curve: list[tuple[int, float, float]] = []
+        self._found = 0.0
         self._told.connect(self._hear, Qt.ConnectionType.QueuedConnection)
         panel.wanted.connect(self.begin)
         panel.cancel_wanted.connect(self.cancel)
         panel.use_wanted.connect(self.use)
         panel.compare_wanted.connect(self.compare)
+        panel.finish_wanted.connect(self.finish)
+        panel.unfinish_wanted.connect(self.unfinish)
+        controller.changed.connect(self.show_finished)
 
     @property
     def busy(self) -> bool:
@@ -115,6 +120,32 @@ class Learning(QObject):
             target=self._work, args=(task,), name="samhq-learning", daemon=True
         )
         self._thread.start()
+
+    def finish(self) -> None:
+        """Call what is on the screen finished."""
+        self._mark(lambda session: session.finish("visible"))
+
+    def unfinish(self) -> None:
+        """Forget what of the plane was called finished."""
+        self._mark(lambda session: session.unfinish())
+
+    def _mark(self, change: Callable[[Session], None]) -> None:
+        session = self._controller.session
+        try:
+            if session is None:
+                raise FileError("There is no image. Open one, and make some objects.")
+            change(session)
+        except SamHQError as error:
+            self._panel.show_finished(0, str(error))
+
+    def show_finished(self) -> None:
+        """Show how many areas of the present plane are finished."""
+        session = self._controller.session
+        try:
+            areas = () if session is None else session.finished_here
+        except LayerError:  # no plane is shown, and the status says why
+            areas = ()
+        self._panel.show_finished(len(areas))
 
     def cancel(self) -> None:
         """Stop learning, at the next step."""
@@ -186,11 +217,12 @@ class Learning(QObject):
 
         images = [lesson.read() for lesson in task.lessons.lessons]
         labels = [lesson.labels for lesson in task.lessons.lessons]
+        complete = [lesson.complete for lesson in task.lessons.lessons]
         base = load_model(task.model, task.device, task.precision)
         task.out.parent.mkdir(parents=True, exist_ok=True)
         events = iter_finetune(
             images, labels, base, out=task.out, precision=task.precision,
-            prompts=task.prompts, keep_state=False,
+            prompts=task.prompts, complete=complete, keep_state=False,
         )  # fmt: skip
         done = None
         with closing(events):  # type: ignore[type-var]  # it is a generator
@@ -202,7 +234,7 @@ class Learning(QObject):
                 else:
                     self._tell(event)
         assert done is not None
-        return done, _compared(done, base, images, labels, self._stop)
+        return done, _compared(done, base, (images, labels, complete), self._stop)
 
     def _tell(self, what: Any) -> None:
         try:
@@ -213,7 +245,7 @@ class Learning(QObject):
     # ------------------------------------------------------------------------- in the dock's thread
 
     def _hear(self, what: Any) -> None:
-        from napari_samhq.training.tuning_events import Checked, Learned, Looked
+        from napari_samhq.training.tuning_events import Checked, CheckedFinding, Learned, Looked
 
         panel = self._panel
         if self._closed:
@@ -238,6 +270,11 @@ class Learning(QObject):
             check = what.check
             self._curve.append((check.step, check.iou, check.boundary_iou))
             panel.curve.show_values(self._curve)
+        elif isinstance(what, CheckedFinding):
+            self._found = what.best.ap
+        elif isinstance(what, Learned) and what.finding:
+            words = f"Learning to find all: step {what.step}. AP on held-out objects "
+            panel.show_progress(what.share, f"{words}{self._found:.3f}.")
         elif isinstance(what, Learned):
             best = max((area for _, area, _ in self._curve), default=0.0)
             panel.show_progress(
@@ -262,7 +299,12 @@ def _path_for(name: str) -> Path:
 
 
 def _changes(done: Any) -> list[str]:
-    words = {"box": "IoU by box", "click": "by click", "box boundary": "border by box"}
+    words = {
+        "box": "IoU by box",
+        "click": "by click",
+        "box boundary": "border by box",
+        "everything": "everything (AP)",
+    }
     return [
         f"{text} {done.before[name]:.2f} → {done.after[name]:.2f}"
         for name, text in words.items()
@@ -271,7 +313,7 @@ def _changes(done: Any) -> list[str]:
 
 
 def _compared(
-    done: Any, base: Any, images: list[Any], labels: list[Any], stop: threading.Event
+    done: Any, base: Any, lessons: tuple[list[Any], list[Any], list[Any]], stop: threading.Event
 ) -> list[Comparison]:
     """Segment the held-out objects with both models; empty if it was stopped."""
     from napari_samhq.checkpoints import load_model
@@ -279,7 +321,8 @@ def _compared(
     from napari_samhq.training.measuring import answered
 
     settings = done.record["settings"]
-    examples, items = checked_examples(images, labels, settings["smallest_px"])
+    images, labels, complete = lessons
+    examples, items = checked_examples(images, labels, settings["smallest_px"], complete=complete)
     chosen = {tuple(pair) for pair in done.record["held_out_objects"]}
     held_out = [item for item in items if (item.example, item.label) in chosen]
     kind = "click" if settings["prompts"] == "clicks" else "box"

@@ -94,6 +94,8 @@ class LearningPanel(QWidget):
     cancel_wanted = Signal()
     use_wanted = Signal()
     compare_wanted = Signal(bool)
+    finish_wanted = Signal()
+    unfinish_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,6 +104,17 @@ class LearningPanel(QWidget):
             "do well; a quarter is kept to measure with. You can go on working meanwhile."
         )
         self.hint.setWordWrap(True)
+        self.finish = action_button(
+            "This area is finished",
+            "All objects on the screen are marked: what has no label there is background. By that "
+            "the model learns to find all objects.",
+        )
+        self.unfinish = action_button(
+            "Not finished", "Forget the finished areas of this plane: not all objects are marked."
+        )
+        self.areas = QLabel()
+        self.areas.setWordWrap(True)
+        self.areas.setAccessibleName("Finished areas")
         self.name = QLineEdit()
         self.name.setPlaceholderText("a name for it, as my-cells")
         explain(self.name, "Name of the new model", "Under this name you find it among the models.")
@@ -128,10 +141,20 @@ class LearningPanel(QWidget):
             lambda: self.wanted.emit(self.name.text().strip(), self.prompts.currentData())
         )
         self.name.returnPressed.connect(self.learn.click)
+        self.finish.clicked.connect(lambda: self.finish_wanted.emit())
+        self.unfinish.clicked.connect(lambda: self.unfinish_wanted.emit())
         self.cancel.clicked.connect(lambda: self.cancel_wanted.emit())
         self.use.clicked.connect(lambda: self.use_wanted.emit())
         self.compare.toggled.connect(self.compare_wanted)
+        self.show_finished(0)
         self.show_idle("")
+
+    def show_finished(self, count: int, words: str = "") -> None:
+        """Show how many areas of the plane are finished; words instead, if something was wrong."""
+        told = {0: "", 1: "One area of this plane is finished."}
+        self.areas.setText(words or told.get(count, f"{count} areas of this plane are finished."))
+        self.areas.setVisible(bool(self.areas.text()))
+        self.unfinish.setEnabled(count > 0)
 
     def show_progress(self, share: float | None, words: str) -> None:
         """Show that it learns: how much of the time is over, if that is known, and what it does."""
@@ -167,6 +190,8 @@ class LearningPanel(QWidget):
             grid.addWidget(widget, index, 1)
         column = flat(QVBoxLayout(self))
         column.addWidget(self.hint)
+        column.addWidget(WrapRow([self.finish, self.unfinish]))
+        column.addWidget(self.areas)
         column.addLayout(grid)
         for widget in (self.learn, self.running, self.curve, self.result, self.after):
             column.addWidget(widget)
