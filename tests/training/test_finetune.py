@@ -517,9 +517,6 @@ def found(dense_base, tmp_path_factory):
 
 def test_a_dense_head_learns_along(found, dense_base):
     done = found[-1]
-    first, *_, last = done.record["finding_curve"]
-    assert first == [0, 0.0, 0.0]
-    assert last[2] > 0.15  # mean IoU of the discs with what covers them best
     assert done.after["everything"] >= done.before["everything"]
     assert done.after["box"] > done.before["box"]
     steps = [event.finding for event in found if isinstance(event, Learned)]

@@ -128,7 +128,8 @@ def train(
     names = [picture.name for picture, _ in pairs]
     known: Any = complete
     if finished is not None:
-        known = [read_image(mask) for _, mask in pairs_in(images, finished, what="mask")]
+        masks = pairs_in(images, finished, what="mask")
+        known = [read_image(mask, as_labels=True) for _, mask in masks]
 
     from napari_samhq.training.examples import checked_examples
     from napari_samhq.training.finetune import base_precision, finetune
