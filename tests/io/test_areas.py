@@ -141,6 +141,13 @@ def test_a_parent_is_left_out_of_prompts_and_truth_with_a_word(place, tmp_path):
     assert np.bincount(labels_of(leaves, SHAPE).ravel()).tolist().count(36) == 3
 
 
+@pytest.mark.parametrize((), [pytest.param(id="FM-75-rois")])
+def test_a_roi_around_others_is_left_out_of_prompts(tmp_path):
+    path = rois(tmp_path, roi(square(1, 1, 36)), roi(square(5, 5, 9)), roi(square(20, 20, 9)))
+    with pytest.warns(SamHQWarning, match="object 1"):
+        assert list(read_prompts(path, shape=SHAPE)) == [2, 3]
+
+
 @pytest.mark.parametrize((), [pytest.param(id="FM-76")])
 def test_prompts_on_a_slide_take_no_more_than_their_outlines(tmp_path):
     angle = np.linspace(0, 2 * np.pi, 40)[:-1]

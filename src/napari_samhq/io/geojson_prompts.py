@@ -15,7 +15,6 @@ import numpy as np
 from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.core.geometry import corner_xy_to_rc, rc_to_corner_xy
 from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.nesting import parents_among
 from napari_samhq.core.outlines import fill_polygon
 from napari_samhq.core.shapes import area_of_shape, outline_of_shape
 from napari_samhq.errors import FileError
@@ -30,7 +29,8 @@ from napari_samhq.io.geojson import (
     write_features,
 )
 from napari_samhq.io.json_files import as_mapping, as_number
-from napari_samhq.io.objects import check_image_shape, lies_beside, warn_of_parents
+from napari_samhq.io.nested_prompts import leaves_among
+from napari_samhq.io.objects import check_image_shape, lies_beside
 from napari_samhq.io.planes import in_plane
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def read_geojson_prompts(
     chosen = [(label_id, drawn) for _, label_id, drawn in compress(placed, kept)]
     prompts = dict(sorted(chosen, key=lambda pair: pair[0]))
     ours = features.note.get("kind") == "prompts"
-    return prompts if ours else _leaves(prompts, shape, features.path)
+    return prompts if ours else leaves_among(prompts, shape, features.path)
 
 
 def prompts_in(
@@ -224,20 +224,6 @@ def _size(shape: DrawnShape) -> float:
     """Give the area that corners enclose (Gauss's formula), in square pixels."""
     row, col = (np.array(shape.vertices) - shape.vertices[0]).T
     return abs(float(row @ np.roll(col, -1) - col @ np.roll(row, -1))) / 2
-
-
-def _leaves(
-    prompts: dict[int, Drawn], image_shape: tuple[int, int] | None, path: str
-) -> dict[int, Drawn]:
-    """Leave out areas that have those of other objects inside."""
-    numbers, areas = list(prompts), []
-    for one in prompts.values():
-        parts = (area_of_shape(shape.vertices, shape.kind, image_shape) for shape in one.shapes)
-        areas.append(one.mask or CroppedMask.union(parts))
-    parents = {numbers[place] for place in parents_among(areas)}
-    if parents:
-        warn_of_parents(sorted(parents), path)
-    return {label_id: one for label_id, one in prompts.items() if label_id not in parents}
 
 
 def _label_id(properties: Mapping[str, Any], where: str) -> int:

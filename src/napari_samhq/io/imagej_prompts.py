@@ -15,6 +15,7 @@ from napari_samhq.io.atomic import explained
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.imagej import contents_of_rois, parsed_roi, position_of_roi
 from napari_samhq.io.imagej_areas import fill_roi
+from napari_samhq.io.nested_prompts import leaves_among
 from napari_samhq.io.planes import Position, in_plane
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def read_imagej_prompts(
     Warns
     -----
     SamHQWarning
-        If ROIs were left out, such as angles.
+        If ROIs were left out, such as angles, and those that have others inside.
     """
     listed = _overlay(path) if _is_tiff(path) else contents_of_rois(path)
     found: list[Drawn] = []
@@ -75,7 +76,7 @@ def read_imagej_prompts(
                 found += _drawn(roi, shape, f"{name} ({roi.name})" if roi.name else name)
                 positions += [position_of_roi(roi)] * (len(found) - len(positions))
     kept = in_plane(positions, plane, axes, path)
-    return dict(enumerate(compress(found, kept), start=1))
+    return leaves_among(dict(enumerate(compress(found, kept), start=1)), shape, path)
 
 
 def has_overlay(path: str | Path) -> bool:
