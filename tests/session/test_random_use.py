@@ -345,6 +345,7 @@ def extent(vertices):
         pytest.param(60, 80, id="FM-100-some-thousand-steps", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.filterwarnings("ignore::napari_samhq.errors.SamHQWarning")
 @pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")  # napari's, of axes rolled
 @pytest.mark.timeout(1800)
 def test_random_use_leaves_what_a_plain_session_would_hold(examples, steps):

@@ -163,6 +163,7 @@ def walk(dock, examples, steps) -> None:
     run_state_machine_as_test(partial(Walk, dock), settings=limits)
 
 
+@pytest.mark.filterwarnings("ignore::napari_samhq.errors.SamHQWarning")
 @pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")
 @pytest.mark.parametrize(
     ("examples", "steps"),
@@ -176,6 +177,7 @@ def test_no_change_of_a_viewer_raises_anything(bare_dock, examples, steps):
     walk(bare_dock(), examples, steps)
 
 
+@pytest.mark.filterwarnings("ignore::napari_samhq.errors.SamHQWarning")
 @pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarning")
 @pytest.mark.timeout(1800)
 @pytest.mark.slow
