@@ -213,7 +213,7 @@ def everything(photographer: Photographer) -> None:
     dock = photographer.dock
     photographer.open_only("everything")
     dock.everything.segment.click()
-    photographer.wait(10)
+    photographer.wait(0.5)
     photographer.shoot("segmenting", settled=False)
     photographer.shoot("everything")
     dock.commands.act("undo")

@@ -177,6 +177,16 @@ def test_plans_go_to_json_and_back():
     assert len({plan.run_id, points.run_id, replace(plan, finder="").run_id}) == 3
 
 
+def test_tiles_that_see_the_same_share_a_look():
+    image = pictured(blobs((52, 150), 4))
+    predictor, whole = MapsPredictor(input_size=52), MapsPredictor(input_size=1000)
+    labels = segment_everything(image, predictor, **LOOSE)
+    settings = DenseSettings(**LOOSE).fitted(52, (52, 150))
+    assert 2 * settings.tile_px > 52 > settings.tile_px  # two rows of tiles
+    assert looks(predictor) <= 6
+    assert np.array_equal(labels, segment_everything(image, whole, **LOOSE))
+
+
 def test_other_thresholds_need_no_model():
     image = pictured(blobs((90, 100), 3))
     predictor = MapsPredictor()

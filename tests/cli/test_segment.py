@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from commands import run
+from commands import loaded_fake, run
+from fakes import FakePredictor
+from fakes_of_objects import MapsPredictor, blobs, pictured
 from napari_samhq import errors
 from napari_samhq.core.images import to_rgb8
 from napari_samhq.io.images import read_image
@@ -16,7 +19,6 @@ from napari_samhq.io.images import read_image
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fakes import FakePredictor
     from napari_samhq.model import SamHQModel
 
 
@@ -259,3 +261,33 @@ def test_a_mask_as_prompts_is_told_and_taken_apart(
     assert apart.exit_code == 0, apart.output
     assert "Warning" not in apart.stderr
     assert np.unique(np.load(tmp_path / "l.npy")).tolist() == [0, 1, 2]
+
+
+def test_everything_by_the_dense_head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    finder, outliner = MapsPredictor(name="finder"), FakePredictor(name="outliner")
+    known = {"finder": finder, "outliner": outliner}
+    monkeypatch.setattr("napari_samhq.cli.work.load", lambda name, *_: loaded_fake(name))
+    monkeypatch.setattr(
+        "napari_samhq.inference.predictor.Predictor", lambda loaded: known[loaded.fingerprint]
+    )
+    image = tmp_path / "cells.png"
+    Image.fromarray(pictured(blobs((70, 100), seed=3))).save(image)
+    out = tmp_path / "labels.npy"
+    options = ["--everything", "--set", "smallest_px=12", "--diameter", "90"]
+    result = run("segment", image, "-o", out, *options, "--model", "finder", "--method", "dense")
+    assert result.exit_code == 0, result.output
+    found = np.load(out)
+    assert found.max() > 3
+    recipe = json.loads((tmp_path / "labels.npy.run.json").read_text())["recipe"]
+    assert (recipe["settings"]["method"], recipe["settings"]["diameter"]) == ("dense", "90")
+    assert "finder" not in recipe
+    out = tmp_path / "outlined.npy"
+    result = run("segment", image, "-o", out, *options, "--find", "finder", "--model", "outliner")
+    assert result.exit_code == 0, result.output
+    assert any(what == "predict" for what, _ in outliner.calls)
+    recipe = json.loads((tmp_path / "outlined.npy.run.json").read_text())["recipe"]
+    assert recipe["finder"]["name"] == "finder"
+    assert recipe["model"]["name"] == "outliner"
+    wrong = run("segment", image, "-o", out, "--everything", "--method", "magic")
+    assert wrong.exit_code == 2
+    assert "points" in wrong.output

@@ -12,6 +12,7 @@ from napari_samhq.batch import tasks
 from napari_samhq.batch.plan import Plan, TileKey
 from napari_samhq.batch.results import FolderResults, Results
 from napari_samhq.core.tiling import TileGrid
+from napari_samhq.inference.object_maps import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +69,7 @@ class Site:
     within: Any = None
     open_finder: Callable[[], SupportsLogits] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _seen: Seen = field(default_factory=Seen)
 
     @cached_property
     def source(self) -> ImageSource:
@@ -100,7 +102,7 @@ class Site:
             finder, source = self.finder, self.source
             outliner = None if self.open_finder is None else self.predictor
         yield from tasks.segment_tile(
-            self.plan, key, finder, source, self.results, self.foreground, outliner
+            self.plan, key, finder, source, self.results, self.foreground, outliner, self._seen
         )
 
     def paint(self, index: int, objects: tasks.Objects) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_samhq.core.stitching import Candidate, TileAnswer
     from napari_samhq.core.tiling import Tile
     from napari_samhq.inference.automatic import SupportsLogits
-    from napari_samhq.inference.object_maps import SupportsDenseMaps
+    from napari_samhq.inference.object_maps import Seen, SupportsDenseMaps
     from napari_samhq.inference.source import ImageSource
     from napari_samhq.inference.tile_window import Asked
 
@@ -76,6 +76,7 @@ def segment_tile(
     results: Results,
     foreground: Any | None = None,
     outliner: SupportsLogits | None = None,
+    seen: Seen | None = None,
 ) -> Generator[Asked, None, TileAnswer]:
     """Find the objects of one tile, have them outlined by another model if there is one, and keep
     them.
@@ -99,6 +100,7 @@ def segment_tile(
             finer,
             foreground=foreground,
             past_the_edge=plan.past_the_edge,
+            seen=seen,
         )
     else:
         from napari_samhq.inference.automatic import ask_tile

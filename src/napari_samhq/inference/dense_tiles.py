@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from napari_samhq.core.masks import CroppedMask
     from napari_samhq.inference.embedding import ImageEmbedding
-    from napari_samhq.inference.object_maps import SupportsDenseMaps
+    from napari_samhq.inference.object_maps import Seen, SupportsDenseMaps
     from napari_samhq.inference.settings import DenseSettings
     from napari_samhq.inference.source import ImageSource
 
@@ -41,6 +41,7 @@ def find_in_tile(
     *,
     foreground: Any | None = None,
     past_the_edge: bool = False,
+    seen: Seen | None = None,
 ) -> Generator[Asked, None, TileAnswer]:
     """Find the objects of one tile: all that have a pixel in its write region.
 
@@ -59,6 +60,8 @@ def find_in_tile(
         Objects are left out of which more than half lies where it is 0.
     past_the_edge : bool, optional
         Whether objects may go on beyond the area of the grid; otherwise they are cut off there.
+    seen : Seen, optional
+        What was found in this image lately.
 
     Yields
     ------
@@ -82,12 +85,16 @@ def find_in_tile(
     window = TileWindow.read(source, tile.read)
     if window.rgb8.min() == window.rgb8.max():
         return TileAnswer()  # nothing to see here
-    embedding = predictor.embed(window.rgb8)
-    yield Asked(1, 3)
-    maps = predictor.dense_maps(embedding)
-    enlarger = Enlarger(embedding, maps.side)
-    found = find_objects(maps)
-    view = _View.of(grid, index, window, embedding, maps.side)
+    known = None if seen is None else seen.get(tile.read)
+    if known is None:
+        embedding = predictor.embed(window.rgb8)
+        yield Asked(1, 3)
+        known = embedding, find_objects(predictor.dense_maps(embedding))
+        if seen is not None:
+            seen.put(tile.read, known)
+    embedding, found = known
+    enlarger = Enlarger(embedding, found.maps.side)
+    view = _View.of(grid, index, window, embedding, found.maps.side)
     whole: list[Candidate] = []
     cut: list[tuple[float, float]] = []
     for number in range(len(found)):

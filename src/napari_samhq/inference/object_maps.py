@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from napari_samhq.inference.prediction import SupportsPrediction
 
@@ -11,9 +13,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_samhq.core.tiling import Region
     from napari_samhq.inference.embedding import ImageEmbedding
 
-__all__ = ["ObjectMaps", "SupportsDenseMaps"]
+__all__ = ["ObjectMaps", "Seen", "SupportsDenseMaps"]
+
+_KEPT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,3 +61,27 @@ class SupportsDenseMaps(SupportsPrediction, Protocol):
     def dense_maps(self, embedding: ImageEmbedding) -> ObjectMaps:
         """Say of each place of an image what objects are found by."""
         ...
+
+
+class Seen:
+    """What was found in the latest windows of an image; tiles that see the same share a look."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, region: Region) -> Any | None:
+        """Give what was found in a window, if it is among the latest."""
+        with self._lock:
+            return self._kept.get(_key(region))
+
+    def put(self, region: Region, found: Any) -> None:
+        """Keep what was found in a window."""
+        with self._lock:
+            self._kept[_key(region)] = found
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+
+
+def _key(region: Region) -> tuple[int, ...]:
+    return tuple(edge for part in region for edge in (part.start, part.stop))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -163,7 +164,7 @@ class DenseSettings(Settings):
     Examples
     --------
     >>> DenseSettings(diameter=80).fitted(input_size=512, image_shape=(4000, 5000)).tile_px
-    1024
+    834
     """
 
     method: ClassVar[Method] = "dense"
@@ -230,10 +231,14 @@ class DenseSettings(Settings):
         scale = 1.0
         if self.diameter:
             scale = min(max(self.diameter / _SEEN_DIAMETER_PX, _CLOSEST_SCALE), _FARTHEST_SCALE)
-        tile, halo = round(scale * input_size), round(scale * input_size * _HALO_SHARE)
-        longest = max(image_shape)
-        if longest <= tile + 2 * halo:  # one look shows all
+        seen, longest, shortest = scale * input_size, max(image_shape), min(image_shape)
+        if longest <= _ONE_LOOK * seen:
             return replace(self, tile_px=longest, halo_px=0)
+        # Tiles of one size that fill the image: the last one would cost as much as any.
+        tile = math.ceil(longest / math.ceil(longest / (_LARGEST_TILE * seen)))
+        halo = math.ceil(max(_HALO * seen, (seen - tile) / 2))
+        if tile + 2 * halo < shortest <= _ONE_LOOK * seen:
+            halo = math.ceil((shortest - tile) / 2)  # rows of tiles that see the same, for one look
         return replace(self, tile_px=tile, halo_px=halo)
 
 
@@ -243,7 +248,8 @@ FindSettings: TypeAlias = AutomaticSettings | DenseSettings
 _ANY_OVERLAP = 0.3  # asking does not depend on it: one value gives one plan
 _SEEN_DIAMETER_PX = 40  # of objects in the model's input
 _CLOSEST_SCALE, _FARTHEST_SCALE = 1 / 4, 16.0
-_HALO_SHARE = 1 / 8  # of the model's input; 1.25 of that is seen at once, at so much less detail
+# Shares of the input at the scale that fits. Tiles are no larger than it, and see a little more.
+_HALO, _LARGEST_TILE, _ONE_LOOK = 0.1, 0.95, 1.15
 
 
 def _check_sizes(smallest_px: int, largest_px: int) -> None:
