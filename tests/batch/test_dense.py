@@ -183,7 +183,7 @@ def test_tiles_that_see_the_same_share_a_look():
     labels = segment_everything(image, predictor, **LOOSE)
     settings = DenseSettings(**LOOSE).fitted(52, (52, 150))
     assert 2 * settings.tile_px > 52 > settings.tile_px  # two rows of tiles
-    assert looks(predictor) <= 6
+    assert looks(predictor) <= 4 + 2 + 1  # the latter from farther away
     assert np.array_equal(labels, segment_everything(image, whole, **LOOSE))
 
 

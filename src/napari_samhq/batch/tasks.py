@@ -6,7 +6,7 @@ Each reads a plan and what others wrote, and gives the same result however often
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from napari_samhq.core.outline_masks import lies_within
 from napari_samhq.core.stitching import chosen, overlaps, paint
 from napari_samhq.core.tiling import Region, intersection
 from napari_samhq.errors import FileError
-from napari_samhq.inference.settings import AutomaticSettings, DenseSettings
+from napari_samhq.inference.settings import AutomaticSettings, DenseSettings, changed
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -88,7 +88,11 @@ def segment_tile(
     """
     level, index = key
     grid, finer = plan.grids[level], plan.grids[level - 1] if level else None
-    if isinstance(plan.settings, DenseSettings):
+    settings = plan.settings
+    if outliner is not None:  # whose masks may be large enough where those that are found are not
+        least = min(settings.smallest_px, int(settings.LOOSE["smallest_px"]))
+        settings = changed(settings, {"smallest_px": least})
+    if isinstance(settings, DenseSettings):
         from napari_samhq.inference.dense_tiles import find_in_tile
 
         found = find_in_tile(
@@ -96,7 +100,7 @@ def segment_tile(
             source,
             grid,
             index,
-            plan.settings,
+            settings,
             finer,
             foreground=foreground,
             past_the_edge=plan.past_the_edge,
@@ -112,7 +116,7 @@ def segment_tile(
             grid,
             index,
             points,
-            plan.settings,
+            settings,
             finer,
             past_the_edge=plan.past_the_edge,
         )
@@ -122,6 +126,9 @@ def segment_tile(
 
         limits = None if plan.past_the_edge else plan.area
         answer = yield from outlined(answer, outliner, source, grid[index].read, limits)
+        accepts = plan.settings.accepts
+        good = [c for c in answer.candidates if accepts(c.score, c.stability, c.area_px)]
+        answer = replace(answer, candidates=tuple(good))
     results.put(key, answer)
     return answer
 

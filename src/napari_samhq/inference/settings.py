@@ -164,7 +164,7 @@ class DenseSettings(Settings):
     Examples
     --------
     >>> DenseSettings(diameter=80).fitted(input_size=512, image_shape=(4000, 5000)).tile_px
-    834
+    1250
     """
 
     method: ClassVar[Method] = "dense"
@@ -246,7 +246,7 @@ class DenseSettings(Settings):
 FindSettings: TypeAlias = AutomaticSettings | DenseSettings
 
 _ANY_OVERLAP = 0.3  # asking does not depend on it: one value gives one plan
-_SEEN_DIAMETER_PX = 40  # of objects in the model's input
+_SEEN_DIAMETER_PX = 30  # of objects in the model's input
 _CLOSEST_SCALE, _FARTHEST_SCALE = 1 / 4, 16.0
 # Shares of the input at the scale that fits. Tiles are no larger than it, and see a little more.
 _HALO, _LARGEST_TILE, _ONE_LOOK = 0.1, 0.95, 1.15
