@@ -41,10 +41,10 @@ import tomllib
 
 with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
-tests = ("dask", "hypothesis", "pycocotools", "pytest>", "pytest-timeout")
+tests = ("dask", "hypothesis", "napari", "pycocotools", "pytest>", "pytest-timeout")
 wanted = [one for one in project["dependencies"] if not one.startswith("torch")]
 wanted += [one for one in project["optional-dependencies"]["test"] if one.startswith(tests)]
-print("\n".join(wanted))
+print("\n".join(wanted).replace("[pyqt6]", ""))  # and without a window
 END
     "$python" -m pip install -qq --disable-pip-version-check --upgrade -r "$venv/needed.txt"
     "$python" -m pip install -qq --disable-pip-version-check --no-deps --editable .
