@@ -29,6 +29,8 @@ __all__ = [
 Method: TypeAlias = Literal["auto", "dense", "points"]
 METHODS: tuple[Method, ...] = ("auto", "dense", "points")
 
+_SMALLEST_TILE_PX = 16
+
 
 @dataclass(frozen=True)
 class AutomaticSettings(Settings):
@@ -69,7 +71,7 @@ class AutomaticSettings(Settings):
         "Tile",
         "Side of a tile in pixels. The model sees a tile with its halo at once, resized to its "
         "input, so small tiles show it small objects larger.",
-        low=16,
+        low=_SMALLEST_TILE_PX,
     )
     halo_px: int = setting(
         64,
@@ -201,6 +203,11 @@ class DenseSettings(Settings):
         """Refuse values that a setting cannot have, and sizes that nothing has."""
         super().__post_init__()
         _check_sizes(self.smallest_px, self.largest_px)
+        if 0 < self.tile_px < _SMALLEST_TILE_PX:
+            raise SettingsError(
+                f"tile_px is {self.tile_px}; needed is at least {_SMALLEST_TILE_PX}, or 0 for what "
+                "fits the size of objects."
+            )
 
     def accepts(self, score: float, stability: float, area_px: int) -> bool:
         """Tell whether a mask is good enough, and of a size that an object may have."""
