@@ -14,7 +14,7 @@ from napari_samhq.checkpoints.infer import infer_config
 from napari_samhq.checkpoints.keys import to_model
 from napari_samhq.model import DecodedMasks, ImageFeatures, SamHQConfig, SamHQModel
 from napari_samhq.model.image_processor import resized_shape
-from napari_samhq.model.serialization import load_strict
+from napari_samhq.model.serialization import load_strict, without_random_weights
 from stand_in import stand_in
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def stand_in_model(table: dict[str, list[int]], *, original: bool) -> SamHQModel
         config = infer_config(shapes, "the table", original=True)
     else:
         config = SamHQConfig.from_pretrained(FOLDER / "transformers_small")
-    with torch.device("meta"):
+    with torch.device("meta"), without_random_weights():
         model = SamHQModel(config)
     load_strict(model, tensors, "the table")
     return model.eval()

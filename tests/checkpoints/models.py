@@ -19,6 +19,7 @@ from napari_samhq.model import (
     SamHQVisionConfig,
     TinyVitConfig,
 )
+from napari_samhq.model.serialization import without_random_weights
 from stand_in import stand_in
 
 TABLES = Path(__file__).parents[1] / "data" / "checkpoint_keys.json.gz"
@@ -83,7 +84,7 @@ def small_config(encoder: str) -> SamHQConfig:
 
 def small_tensors(encoder: str, *, original: bool = False) -> dict[str, torch.Tensor]:
     """Return stand-in weights of a small model, under the names of either layout."""
-    with torch.device("meta"):
+    with torch.device("meta"), without_random_weights():
         shapes = {
             name: t.shape for name, t in SamHQModel(small_config(encoder)).state_dict().items()
         }

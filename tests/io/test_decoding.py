@@ -195,7 +195,8 @@ def test_of_an_image_that_was_cut_off_no_pixel_is_made_up(
     path = _copied(valid, name, tmp_path)
     longest = max(_files(path), key=lambda one: one.stat().st_size)
     content = longest.read_bytes()
-    longest.write_bytes(content[: int(len(content) * share)])
+    # Something is left: zarr takes an empty shard for one that was never written, of zeros.
+    longest.write_bytes(content[: max(1, int(len(content) * share))])
     with warnings.catch_warnings():
         warnings.simplefilter("error", SamHQWarning)  # what is told is not made up
         try:

@@ -384,7 +384,7 @@ def test_a_stack_that_was_cut_off_is_not_taken_for_a_shorter_one(tmp_path: Path)
         with pytest.raises((FileError, SamHQWarning), match="breaks off"):
             read_image(tmp_path / "a.tif", plane=(0,))
     (tmp_path / "a.tif").write_bytes(content[:-100])
-    with pytest.raises(FileError, match="damaged TIFF"):
+    with pytest.raises(FileError, match="cut off"):
         read_image(tmp_path / "a.tif", plane=(3,))
 
 

@@ -247,7 +247,7 @@ def test_names_that_are_not_ours_are_not_asked_about(tmp_path, name: str, ours: 
     assert bool(found) == ours
 
 
-@pytest.mark.parametrize(("kinds", "count"), [(["labels"], 10), (["points"], 1), (["image"], 0)])
+@pytest.mark.parametrize(("kinds", "count"), [(["labels"], 12), (["points"], 1), (["image"], 0)])
 def test_the_dialog_offers_each_format_once(kinds: list[str], count: int) -> None:
     manager = PluginManager()
     manager.register(PluginManifest.from_file(MANIFEST))

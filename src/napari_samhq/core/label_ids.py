@@ -13,7 +13,13 @@ from napari_samhq.errors import ImageError, SamHQWarning
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LARGEST_LABEL_ID", "checked_ids", "in_pieces", "look_like_labels", "pieces_of"]
+__all__ = [
+    "LARGEST_LABEL_ID",
+    "checked_ids",
+    "in_pieces",
+    "look_like_labels",
+    "pieces_of",
+]
 
 LARGEST_LABEL_ID = int(np.iinfo(np.int32).max)
 """The highest label id that results can have: label images are int32."""
@@ -117,11 +123,24 @@ def look_like_labels(values: NDArray[Any]) -> bool:
     present = np.unique(values)
     if len(present) < 2 or present[0] != 0:
         return False
-    equal = [np.mean(values[1:] == values[:-1]), np.mean(values[:, 1:] == values[:, :-1])]
-    if min(equal) < _LEAST_EQUAL:
+    if equal_neighbours(values) < _LEAST_EQUAL:
         return False
     # Ids are given one after the other; the values of a picture without noise lie anywhere.
     return len(present) == 2 or int(present[-1]) < 4 * len(present)
+
+
+def equal_neighbours(values: NDArray[Any]) -> float:
+    """Share of neighbours (H, W) that are equal, along the axis where it is smaller.
+
+    Examples
+    --------
+    >>> equal_neighbours(np.array([[1, 1], [1, 2]]))
+    0.5
+    """
+    if min(values.shape) < 2:
+        return 1.0
+    along = (values[1:] == values[:-1], values[:, 1:] == values[:, :-1])
+    return float(min(equal.mean() for equal in along))
 
 
 def _whole(values: NDArray[Any], where: str, connected: bool) -> NDArray[Any]:

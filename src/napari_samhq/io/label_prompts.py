@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_samhq.core.drawn import Drawn
-from napari_samhq.core.label_ids import checked_ids
+from napari_samhq.core.label_ids import checked_ids, equal_neighbours
 from napari_samhq.errors import ImageError
 from napari_samhq.io.labels import plane_of_labels
 from napari_samhq.io.objects import check_image_shape, objects_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["read_label_prompts"]
 
 _MOST_OBJECTS = 100_000
+_LEAST_EQUAL = 0.5  # share of neighbours with one value; in objects of 2 x 2 pixels it is more
 
 
 def read_label_prompts(
@@ -52,7 +53,13 @@ def read_label_prompts(
     ImageError
         If its values are no label ids, or it is rather a picture.
     """
-    labels = checked_ids(plane_of_labels(path, plane), str(path), connected=connected)
+    values = plane_of_labels(path, plane)
+    if equal_neighbours(values) < _LEAST_EQUAL:
+        raise ImageError(
+            f"{path} is no file of prompts: it is a picture rather than labels. Give a label "
+            "image, 0 where there is nothing and a number for each object, or outlines or points."
+        )
+    labels = checked_ids(values, str(path), connected=connected)
     check_image_shape(labels.shape, shape, path)
     prompts: dict[int, Drawn] = {}
     for one in objects_of(labels):

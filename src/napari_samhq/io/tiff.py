@@ -244,6 +244,14 @@ def _check_segments(path: Path, series: Any, wanted: NDArray[Any], size: int) ->
                 f"Cannot read {path}: it is damaged, since {needed:,} strips or tiles are needed "
                 f"and {there:,} are there. Copy it or save it again."
             )
+        if there and not series.is_multifile:
+            # A decoder of JPEG makes up what is missing at the end of the last one.
+            ends = np.add(one.dataoffsets, one.databytecounts, dtype=np.int64)
+            if int(ends.max()) > size:
+                raise FileError(
+                    f"Cannot read {path}: it is cut off, {int(ends.max()):,} bytes are needed and "
+                    f"{size:,} are there. Was it copied completely? Copy it again."
+                )
 
 
 def _tell_what_is_odd(path: Path, tiff: Any) -> None:
