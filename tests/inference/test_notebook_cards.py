@@ -93,7 +93,7 @@ def test_a_loaded_model_tells_device_and_size() -> None:
 
     shown = Card(napari_samhq.load_model("micro", device="cpu")._repr_html_())
     assert "cpu, encoder in float32" in shown.text
-    assert "6.0 million" in shown.text
+    assert "9.1 million" in shown.text
 
 
 def test_what_is_known_of_models_is_shown_without_torch() -> None:

@@ -192,8 +192,8 @@ class EmbeddingStore:
             return embedding
         rounded = replace(
             embedding,
-            image_embedding=embedding.image_embedding.half().float(),
-            hq_features=embedding.hq_features.half().float(),
+            image_embedding=embedding.image_embedding.half().float().contiguous(),
+            hq_features=embedding.hq_features.half().float().contiguous(),
         )
         self._remember(key, rounded)
         if not self._path(key).exists():
