@@ -50,7 +50,7 @@ def obey_clicks(
     >>> logits = torch.full((1, 1, 16, 16), -3.0)
     >>> obeyed = obey_clicks(logits, torch.tensor([[[9.0, 9.0]]]), torch.tensor([[1]]), 2)
     >>> (obeyed > 0).nonzero()[:, 2:].tolist()
-    [[4, 4], [4, 5], [5, 4], [5, 5]]
+    [[4, 4], [4, 5], [5, 4]]
     """
     height, width = logits.shape[2:]
     rows = torch.arange(height, device=logits.device, dtype=logits.dtype)
