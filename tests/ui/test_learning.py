@@ -63,7 +63,7 @@ def dock(small, quick, preferences, qtbot):
     yield dock
     worker = dock.controller.workshop.worker
     dock.shut_down()
-    qtbot.waitUntil(lambda: not (worker.alive or dock.school.busy), timeout=200_000)
+    qtbot.waitUntil(lambda: not (worker.alive or dock.school.busy), timeout=100_000)
 
 
 def learn(dock, name):
@@ -77,7 +77,7 @@ def test_it_learns_in_the_background_and_the_new_model_can_be_used(dock, qtbot, 
     assert dock.school.busy  # the press returned before the work was done
     assert not panel.learn.isEnabled()
     assert panel.running.isVisible()
-    qtbot.waitUntil(lambda: panel.result.text().startswith("Done: mine."), timeout=200_000)
+    qtbot.waitUntil(lambda: panel.result.text().startswith("Done: mine."), timeout=100_000)
     assert "IoU by box" in panel.result.text()
     assert len(panel.curve.values) >= 2
     assert panel.curve.isVisible()
@@ -92,7 +92,7 @@ def test_it_learns_in_the_background_and_the_new_model_can_be_used(dock, qtbot, 
 def test_before_and_after_are_shown_and_taken_away(dock, qtbot):
     panel, viewer = dock.learning, dock.controller.viewer
     learn(dock, "mine")
-    qtbot.waitUntil(lambda: panel.result.text().startswith("Done"), timeout=200_000)
+    qtbot.waitUntil(lambda: panel.result.text().startswith("Done"), timeout=100_000)
     layers = [layer.name for layer in viewer.layers]
     panel.compare.click()
     new = [layer for layer in viewer.layers if layer.name not in layers]
@@ -109,10 +109,10 @@ def test_cancel_writes_nothing(dock, qtbot, quick, monkeypatch):
     )
     panel = dock.learning
     learn(dock, "mine")
-    qtbot.waitUntil(lambda: panel.result.text().startswith("Learning: step"), timeout=200_000)
+    qtbot.waitUntil(lambda: panel.result.text().startswith("Learning: step"), timeout=100_000)
     pressed = time.monotonic()
     panel.cancel.click()
-    qtbot.waitUntil(lambda: panel.result.text().startswith("Stopped."), timeout=200_000)
+    qtbot.waitUntil(lambda: panel.result.text().startswith("Stopped."), timeout=100_000)
     assert time.monotonic() - pressed < 5
     assert panel.learn.isEnabled()
     assert not any(quick.iterdir())
@@ -124,14 +124,14 @@ def test_one_may_go_on_working_meanwhile(dock, qtbot, monkeypatch):
     )
     learn(dock, "mine")
     qtbot.waitUntil(
-        lambda: dock.learning.result.text().startswith("Learning: step"), timeout=200_000
+        lambda: dock.learning.result.text().startswith("Learning: step"), timeout=100_000
     )
     session = dock.controller.session
     session.add_box([20, 20, 40, 40])
-    qtbot.waitUntil(lambda: bool(session.candidates), timeout=200_000)
+    qtbot.waitUntil(lambda: bool(session.candidates), timeout=100_000)
     assert dock.school.busy
     dock.learning.cancel.click()
-    qtbot.waitUntil(lambda: not dock.school.busy, timeout=200_000)
+    qtbot.waitUntil(lambda: not dock.school.busy, timeout=100_000)
 
 
 @pytest.mark.parametrize(
@@ -168,12 +168,13 @@ def test_areas_are_called_finished_and_taken_back(dock):
     assert not session.finished_here
 
 
+@pytest.mark.slow
 def test_it_learns_to_find_where_an_area_is_finished(dock, qtbot, quick, tmp_path):
     base = write_small_model(tmp_path / "dense", dense=True)
     dock.controller.use_model(str(base))
     dock.controller.session.finish()
     learn(dock, "finder")
-    qtbot.waitUntil(lambda: dock.learning.result.text().startswith("Done"), timeout=200_000)
+    qtbot.waitUntil(lambda: dock.learning.result.text().startswith("Done"), timeout=100_000)
     assert "everything (AP)" in dock.learning.result.text()
 
 
@@ -183,7 +184,7 @@ def test_closing_the_dock_ends_it(dock, qtbot, quick, monkeypatch):
     )
     learn(dock, "mine")
     qtbot.waitUntil(
-        lambda: dock.learning.result.text().startswith("Learning: step"), timeout=200_000
+        lambda: dock.learning.result.text().startswith("Learning: step"), timeout=100_000
     )
     thread = dock.school._thread
     dock.shut_down()
