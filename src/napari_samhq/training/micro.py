@@ -68,7 +68,7 @@ _LEFT_OUT = "left-out.md"
 _log = logging.getLogger(__name__)
 
 SOURCE_WEIGHTS = (
-    ("bbbc039", 0.05),
+    ("bbbc039", 0.07),
     ("dsb2018", 0.12),
     ("usiigaci_t98g", 0.06),
     ("yeastvision", 0.04),
@@ -79,10 +79,10 @@ SOURCE_WEIGHTS = (
     ("axon_sem_fibre", 0.05),
     ("axon_tem_srf", 0.05),
     ("bbbc010_worms", 0.05),
-    ("nasa_ebc_crack", 0.03),
-    ("pfc_pn", 0.06),
+    ("nasa_ebc_crack", 0.05),
+    ("pfc_pn", 0.09),
     ("sstem_mito", 0.05),
-    ("sstem_neurites", 0.08),
+    ("sstem_neurites", 0.10),
     ("wsu_chloroplast", 0.06),
     ("chloroplasts_em_zyx", 0.01),
     ("epithelium_tyx", 0.02),
@@ -121,13 +121,13 @@ objects with all that surrounds them, as windows show them, and one more correct
 RATE = 2e-3
 FURTHER_PHASES: tuple[Phase, ...] = (
     Phase(
-        0.85,
-        (SMALL, WIDE, SMALL, WIDE, SMALL, WIDE, SMALL, NEAR),
+        0.8,
+        (SMALL, WIDE, SMALL, NEAR, WIDE),
         rounds=2,
         dense=1.0,
         fixed_statistics=True,
     ),
-    Phase(1.00, (SMALL, WIDE, NEAR, WIDE), rounds=3, dense=0.7, fixed_statistics=True),
+    Phase(1.00, (SMALL, WIDE, NEAR, NEAR), rounds=3, dense=0.7, fixed_statistics=True),
 )
 """A run from the weights of another, which may have less depth and no dense head. Crops without
 prompts cost a third of those with, and teach the dense head as much.
