@@ -228,11 +228,15 @@ def test_the_source_never_unpickles_freely(word):
     assert len(sources) > 10
     loads = re.compile(r"torch\.load\((?!.*weights_only=True)")
     unpickles = re.compile(r"pickle\.(load|loads|Unpickler)\b")
+    # Cellpose's files are pickles: its reader refuses every name but those of arrays.
+    cellpose = folder / "io" / "cellpose.py"
+    assert unpickles.findall(sources[cellpose]) == ["Unpickler"]
+    assert "def find_class(" in sources[cellpose]
     for path, text in sources.items():
         assert word not in text.replace(" ", ""), path
         assert "strict=False)" not in text.replace(" ", "") or "load_state_dict" not in text, path
         assert not loads.search(text), path
-        assert not unpickles.search(text), path
+        assert path == cellpose or not unpickles.search(text), path
 
 
 @pytest.mark.parametrize("version", [pytest.param("2.9.1+cpu", id="FM-34-old-torch")])
