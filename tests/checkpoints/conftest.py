@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fake_hub import FakeHub
-from napari_samhq.checkpoints import download, registry
+from napari_samhq.checkpoints import registry
 
 CONTENT = b"PK\x03\x04" + bytes(range(256)) * 300  # begins as a .pth file does; never parsed here
 
@@ -37,7 +37,6 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "no-token"))
     monkeypatch.setenv(registry_cache_variable(), str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "_FIRST_WAIT_SECONDS", 0.01)
     _hurry(monkeypatch)
     with FakeHub(files) as fake:
         monkeypatch.setenv("HF_ENDPOINT", fake.endpoint)

@@ -16,15 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import hub
 from ..errors import CheckpointError, DownloadError, FileError, SamHQWarning
-from . import _hub, cache
+from . import cache
 from ._transfer import Transfer
 from .registry import ModelInfo, model_info
 
 if TYPE_CHECKING:
     import os
-
-    from huggingface_hub import HfFileMetadata
 
 __all__ = ["Progress", "fetch", "fetch_checked", "manual_steps"]
 
@@ -33,8 +32,6 @@ Progress = Callable[[int, int], None]
 #: A transfer that brings nothing for so many seconds has failed. The hub library hands on pieces
 #: of 10 MB, so the limit also means that links slower than 0.3 Mbit/s need the manual way.
 SILENCE_SECONDS = 300.0
-_ATTEMPTS = 4
-_FIRST_WAIT_SECONDS = 1.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -95,7 +92,7 @@ def fetch_checked(
     if model.path is not None:
         return _bundled(model, model.path)
     folder = None if cache_dir is None else Path(cache_dir).expanduser().absolute()
-    offline = _hub.offline() if offline is None else offline
+    offline = hub.offline() if offline is None else offline
     found = cache.find_weights(model, folder)
     if found is not None:
         return found, _accept(found, model, offline=offline)
@@ -130,7 +127,10 @@ def _bundled(model: ModelInfo, folder: Path) -> tuple[Path, str]:
 
 
 def _url(model: ModelInfo) -> str:
-    return f"{_hub.endpoint()}/{model.repository}/resolve/{model.revision}/{model.filename}"
+    assert model.repository is not None
+    assert model.filename is not None
+    assert model.revision is not None
+    return hub.file_url(model.repository, model.filename, model.revision)
 
 
 # Files that are here ------------------------------------------------------------------------
@@ -240,10 +240,8 @@ def _in_background(model: ModelInfo, target: Path, progress: Progress | None) ->
 
 def _download(model: ModelInfo, target: Path, transfer: Transfer) -> str:
     """Fetch, verify and put in place, unless another process is quicker; return the SHA-256."""
-    assert model.repository is not None
-    assert model.filename is not None
     incoming = target.parent / ".incoming"
-    with transfer.alone(target.with_name(f".{target.name}.lock"), incoming):
+    with transfer.alone(target.with_name(f".{target.name}.lock")):
         if target.is_file():
             return _accept(target, model, offline=False)
         expected = _published_checksum(model, target, transfer)
@@ -275,29 +273,18 @@ def _download(model: ModelInfo, target: Path, transfer: Transfer) -> str:
 
 def _receive(model: ModelInfo, target: Path, incoming: Path, transfer: Transfer) -> Path:
     """Let the hub library fetch the file of the pinned revision into a folder for new arrivals."""
-    from huggingface_hub import hf_hub_download
-
     assert model.repository is not None
     assert model.filename is not None
-    for attempt in range(_ATTEMPTS):
-        try:
-            return Path(
-                hf_hub_download(
-                    model.repository,
-                    model.filename,
-                    revision=model.revision,
-                    endpoint=_hub.endpoint(),
-                    local_dir=incoming,
-                    tqdm_class=transfer.meter(),
-                )
-            )
-        except _hub.hub_errors() as error:
-            # Newer hub libraries go on after a cut by themselves, older ones when asked again.
-            if attempt == _ATTEMPTS - 1 or not _hub.was_cut(error):
-                raise _failed(model, target, _hub.failure_reason(error)) from error
-        transfer.alive()
-        transfer.wait(_FIRST_WAIT_SECONDS)
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    try:
+        return hub.download(
+            model.repository,
+            model.filename,
+            revision=model.revision,
+            folder=incoming,
+            bar=transfer.bar(),
+        )
+    except hub.HubError as error:
+        raise _failed(model, target, error) from error
 
 
 def _published_checksum(
@@ -307,11 +294,14 @@ def _published_checksum(
 
     None when the hub does not say it and the MD5 of the file is known instead.
     """
-    metadata = _metadata(model, target, transfer)
+    try:
+        metadata = hub.file_metadata(_url(model), retry=transfer is not None)
+    except hub.HubError as error:
+        raise _failed(model, target, error) from error
     if transfer is not None and metadata.size:
         transfer.total = metadata.size
     if metadata.commit_hash is None:
-        raise _failed(model, target, _hub.NO_HUB)
+        raise _failed(model, target, hub.NO_HUB)
     if metadata.commit_hash != model.revision:
         raise _failed(
             model,
@@ -331,27 +321,8 @@ def _published_checksum(
     return published or known
 
 
-def _metadata(model: ModelInfo, target: Path, transfer: Transfer | None) -> HfFileMetadata:
-    """Ask the hub about the file, a few times when the trouble may pass."""
-    from huggingface_hub import get_hf_file_metadata
-
-    wait = _FIRST_WAIT_SECONDS
-    for attempt in range(_ATTEMPTS):
-        try:
-            return get_hf_file_metadata(_url(model), endpoint=_hub.endpoint())
-        except _hub.hub_errors() as error:
-            last = attempt == _ATTEMPTS - 1 or transfer is None
-            if last or not _hub.may_pass(error):
-                raise _failed(model, target, _hub.failure_reason(error)) from error
-        assert transfer is not None
-        transfer.alive()
-        transfer.wait(wait)
-        wait *= 2
-    raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-def _failed(model: ModelInfo, target: Path, reason: str) -> DownloadError:
+def _failed(model: ModelInfo, target: Path, reason: object) -> DownloadError:
     return DownloadError(
-        f"Could not fetch {model.name} ({model.megabytes:g} MB) from {_hub.endpoint()}: {reason}. "
+        f"Could not fetch {model.name} ({model.megabytes:g} MB) from {hub.endpoint()}: {reason}. "
         f"{manual_steps(model, target)}"
     )

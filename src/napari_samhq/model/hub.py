@@ -1,13 +1,12 @@
-"""Where ``from_pretrained`` finds its files: a folder, or a model of the Hugging Face hub."""
+"""Folders for ``from_pretrained``: one that is given, or a model of the Hugging Face hub."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-from contextlib import suppress
 from pathlib import Path
 
+from .. import hub
 from ..errors import CheckpointError, DownloadError
 
 __all__ = ["pretrained_folder"]
@@ -38,45 +37,26 @@ def pretrained_folder(source: str | Path, revision: str | None = None) -> Path:
     folder = Path(source)
     if folder.is_dir():
         return folder
-    if not _HUB_ID.fullmatch(str(source)):
+    name = str(source)
+    if not _HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"There is no folder {str(source)!r}, and it is not the id of a model on the hub "
+            f"There is no folder {name!r}, and it is not the id of a model on the hub "
             "('owner/name'). For a single weights file use napari_samhq.load_model."
         )
-    weights = _fetch(str(source), revision)
-    _check_hash(weights)
-    return weights.parent
-
-
-def _fetch(name: str, revision: str | None) -> Path:
-    """Fetch a model's files into the hub library's cache, and return the path of its weights."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
-
-    # The base class of the HTTP library's errors, whichever library the hub's uses: proxies and
-    # cut connections raise others of its kind.
-    http_error: type[Exception] = next(
-        base
-        for base in HfHubHTTPError.__mro__
-        if base.__name__ == "HTTPError" and issubclass(base, Exception)
-    )
-    # The library reads HF_ENDPOINT when it is imported; here it counts whenever it is set.
-    endpoint = os.environ.get("HF_ENDPOINT") or None
-
-    def fetch(file: str) -> Path:
-        return Path(str(hf_hub_download(name, file, revision=revision, endpoint=endpoint)))
-
     try:
-        paths = [fetch(file) for file in _NEEDED]
-        with suppress(EntryNotFoundError):  # SamHQProcessor says so, should it be asked for
-            fetch(_OPTIONAL)
-    except (OSError, ValueError, http_error) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        weights = [hub.download(name, file, revision=revision) for file in _NEEDED][-1]
+        try:
+            hub.download(name, _OPTIONAL, revision=revision)
+        except hub.HubError as error:
+            if not error.missing:  # SamHQProcessor says so, should it be asked for
+                raise
+    except hub.HubError as error:
         raise DownloadError(
-            f"Model {name!r} could not be fetched from the hub: {reason}. Without a network, copy "
+            f"Model {name!r} could not be fetched from the hub: {error}. Without a network, copy "
             f"{' and '.join(_NEEDED)} into a folder and pass the folder's path."
         ) from error
-    return paths[-1]
+    _check_hash(weights)
+    return weights.parent
 
 
 def _check_hash(weights: Path) -> None:
