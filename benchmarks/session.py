@@ -21,9 +21,9 @@ from napari.components import ViewerModel
 from skimage.io import imread
 
 import napari_samhq as samhq
+from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.inference import Predictor
 from napari_samhq.session import Session
-from napari_samhq.session.engine import Engine, ModelSource
 
 BURST = 50
 

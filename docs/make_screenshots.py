@@ -23,10 +23,10 @@ from qtpy.QtWidgets import QApplication, QScrollArea
 
 from napari_samhq import load_model
 from napari_samhq._plugin import SamHQDock, sample_nuclei, sample_tissue
+from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.errors import DownloadError, OutOfMemoryError
 from napari_samhq.inference.predictor import Predictor
-from napari_samhq.session.autosave import Recoverable
-from napari_samhq.session.engine import Engine, ModelSource
+from napari_samhq.session.storage.autosave import Recoverable
 from napari_samhq.ui.files import offer_of
 from napari_samhq.ui.preferences import Preferences
 

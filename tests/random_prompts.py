@@ -12,10 +12,10 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from fakes import FakePredictor
+from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.errors import SamHQError
 from napari_samhq.io import recovery
 from napari_samhq.session import Session
-from napari_samhq.session.engine import Engine, ModelSource
 from napari_samhq.settings import CommitRules
 from plain_session import PlainSession, Thing
 

@@ -3,6 +3,7 @@ from .batch.everything import segment_everything
 from .checkpoints.load import LoadedModel, load_model
 from .checkpoints.registry import ModelInfo, list_models
 from .core.prompts import Prompt
+from .engine.replay import replay
 from .errors import (
     Cancelled,
     CheckpointError,
@@ -24,9 +25,8 @@ from .inference.embedding import ImageEmbedding
 from .inference.prediction import Prediction
 from .inference.predictor import Predictor
 from .inference.segment import segment
-from .session.opening import open_session
-from .session.replay import replay
 from .session.session import Session, annotate
+from .session.storage.open import open_session
 from .training.finetune import finetune
 
 __all__ = [

@@ -101,7 +101,7 @@ def get_session_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]
 
 
 def _read_sessions(path: str | list[str]) -> list[LayerData]:
-    from napari_samhq.session.layer_files import read_layers
+    from napari_samhq.session.storage.napari_files import read_layers
 
     paths = [path] if isinstance(path, str) else path
     return [layer for one in paths for layer in read_layers(one)]
@@ -207,7 +207,7 @@ def write_table(path: str, data: Any, options: dict[str, Any]) -> list[str]:
 
 def write_prompts(path: str, layers: list[LayerData]) -> list[str]:
     """Write points and shapes as prompts, in GeoJSON."""
-    from napari_samhq.session.layer_files import write_prompts_file
+    from napari_samhq.session.storage.napari_files import write_prompts_file
 
     return [str(write_prompts_file(path, layers))]
 
@@ -215,14 +215,14 @@ def write_prompts(path: str, layers: list[LayerData]) -> list[str]:
 def _write_labels(
     path: str, data: Any, options: dict[str, Any], *suffixes: str, smooth_px: float = 0.0
 ) -> list[str]:
-    from napari_samhq.session.layer_files import write_labels_file
+    from napari_samhq.session.storage.napari_files import write_labels_file
 
     return [str(write_labels_file(path, data, options, suffixes, smooth_px=smooth_px))]
 
 
 def write_session(path: str, layers: list[LayerData]) -> list[str]:
     """Write the session that works on a labels layer, or labels and image as a new one."""
-    from napari_samhq.session.layer_files import write_layers
+    from napari_samhq.session.storage.napari_files import write_layers
 
     return [str(write_layers(path, layers))]
 

@@ -8,9 +8,9 @@ import pytest
 import napari_samhq as samhq
 from napari_samhq.core.drawn import Drawn, DrawnPoint
 from napari_samhq.core.journal import ChoiceChanged, Committed
+from napari_samhq.engine.engine import Engine
 from napari_samhq.errors import LayerError, PromptError
 from napari_samhq.session import Session, State
-from napari_samhq.session.engine import Engine
 
 
 def prompts_of(predictor):

@@ -10,7 +10,7 @@ import pytest
 from napari.layers import Labels
 
 from napari_samhq.errors import LayerError
-from napari_samhq.session.layer_files import write_labels_file
+from napari_samhq.session.storage.napari_files import write_labels_file
 
 
 def classes(session) -> dict[int, str]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_samhq.engine.answers import Shown
+from napari_samhq.engine.engine import Question, Request
 from napari_samhq.errors import Cancelled, LayerError, PromptError, SamHQWarning
 from napari_samhq.session import State
-from napari_samhq.session.engine import Question, Request
-from napari_samhq.session.shown import Shown
 
 BOXES = [[2, 2, 10, 12], [2, 20, 10, 30], [30, 40, 40, 60]]
 

@@ -8,9 +8,9 @@ import pytest
 from fakes import FakePredictor
 from fakes_of_objects import MapsPredictor, blobs, pictured
 from napari_samhq.batch.everything import segment_everything
+from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.errors import ModelError, SettingsError
 from napari_samhq.inference.settings import Search
-from napari_samhq.session.engine import Engine, ModelSource
 from napari_samhq.session.everything import Everything
 from session_work import new_viewer
 

@@ -12,10 +12,10 @@ from napari.components import ViewerModel
 
 from fakes import FakePredictor
 from napari_samhq.core.planes import Plane
+from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.session import Session, State
-from napari_samhq.session.engine import Engine, ModelSource
-from napari_samhq.session.plane import current_plane, show_plane
+from napari_samhq.session.layers.current_plane import current_plane, show_plane
 from places import PER_UM, placements
 
 few = settings(

@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 
 from napari_samhq.errors import LayerError, PromptError, SamHQWarning
 from napari_samhq.session import State, annotate
-from napari_samhq.session.binding import BACKGROUND_COLOR, OBJECT_COLOR
+from napari_samhq.session.layers.prompt_layers import BACKGROUND_COLOR, OBJECT_COLOR
 
 
 def disc(shape, center, radius):

@@ -14,7 +14,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
 from fakes import FakePredictor
-from napari_samhq.session.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.ui.dock import SamHQDock
 from napari_samhq.ui.preferences import Preferences
 

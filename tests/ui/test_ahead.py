@@ -9,7 +9,7 @@ from napari.layers import Image
 from qtpy.QtCore import QPoint
 from qtpy.QtTest import QTest
 
-from napari_samhq.session.plane import current_plane, visible_region
+from napari_samhq.session.layers.current_plane import current_plane, visible_region
 
 
 def test_where_the_camera_rests_is_looked_at_once(open_dock, predictor):

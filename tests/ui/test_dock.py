@@ -10,8 +10,8 @@ from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
+from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.errors import ImageError
-from napari_samhq.session.engine import Engine, ModelSource
 from napari_samhq.ui.controller import Controller
 from napari_samhq.ui.dock import SamHQDock
 

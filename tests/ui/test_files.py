@@ -10,8 +10,8 @@ from napari.layers._source import layer_source
 from skimage.io import imsave
 
 from napari_samhq.session import Session
-from napari_samhq.session.layer_files import read_layers
-from napari_samhq.session.saving import SAVED_IN
+from napari_samhq.session.storage.napari_files import read_layers
+from napari_samhq.session.storage.snapshot import SAVED_IN
 from napari_samhq.ui.dock import SamHQDock
 from session_work import states, work
 

@@ -214,7 +214,7 @@ from qtpy.QtWidgets import QApplication
 app = QApplication([])
 assert app.devicePixelRatio() == 1.5
 from fakes import FakePredictor
-from napari_samhq.session.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.ui.dock import SamHQDock
 from napari_samhq.ui.preferences import Preferences
 from test_layout import fits, opened

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from napari_samhq.checkpoints import list_heads, load_model
+from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.inference import Predictor
-from napari_samhq.session.engine import Engine, ModelSource
 from napari_samhq.training import tuning_settings
 from napari_samhq.ui.dock import SamHQDock
 from small_tuning import discs, write_small_model

@@ -5,8 +5,8 @@ import pytest
 
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.planes import Plane
+from napari_samhq.engine.plane_view import PlaneView
 from napari_samhq.session import Candidate
-from napari_samhq.session.views import PlaneView
 from napari_samhq.ui.thumbnails import names_by_size, thumbnails
 
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from napari_samhq.engine.jobs import Job, Progress
 from napari_samhq.errors import Cancelled, ImageError
-from napari_samhq.session.runner import Job, Progress
 from napari_samhq.ui.worker import ThreadRunner
 
 

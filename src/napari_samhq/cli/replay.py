@@ -26,7 +26,7 @@ from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:
     from napari_samhq.checkpoints import LoadedModel
-    from napari_samhq.session.runner import Progress
+    from napari_samhq.engine.jobs import Progress
 
 __all__ = ["replay"]
 
@@ -85,7 +85,7 @@ def replay(
     start = time.perf_counter()
     loaded = load(model or saved.model, device, precision)
 
-    from napari_samhq.session.replay import replay as make_again
+    from napari_samhq.engine.replay import replay as make_again
 
     with progress_bar(desc="Objects", leave=False) as bar:
 

@@ -3,9 +3,9 @@
 Nothing here needs a window; :class:`napari.components.ViewerModel` will do.
 """
 
-from napari_samhq.session.labels import editable_copy, large_labels
+from napari_samhq.session.labels.create import editable_copy, large_labels
 from napari_samhq.session.session import Session, annotate
-from napari_samhq.session.status import Candidate, Current, State, Status, Unfinished
+from napari_samhq.session.state import Candidate, Current, State, Status, Unfinished
 
 __all__ = [
     "Candidate",

@@ -10,7 +10,7 @@ import numpy as np
 from napari_samhq.core.journal import ChoiceChanged
 from napari_samhq.errors import LayerError, PromptError
 from napari_samhq.session.drawing import Drawing
-from napari_samhq.session.status import Candidate, Unfinished
+from napari_samhq.session.state import Candidate, Unfinished
 
 if TYPE_CHECKING:
     from pathlib import Path

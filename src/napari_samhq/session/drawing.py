@@ -17,8 +17,8 @@ from napari_samhq.core.journal import PromptsChanged
 from napari_samhq.core.masks import CroppedMask
 from napari_samhq.core.prompts import Prompt, clean_box
 from napari_samhq.errors import LayerError, PromptError, SamHQWarning
-from napari_samhq.session.frames import check_placement, layer_shape
-from napari_samhq.session.targets import to_plane_rc
+from napari_samhq.session.layers.lookup import to_plane_rc
+from napari_samhq.session.layers.transforms import check_placement, layer_shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_samhq.core.planes import Plane
-    from napari_samhq.session.desk import Desk
+    from napari_samhq.session.controller import Desk
 
 __all__ = ["Drawing", "ShapeKind"]
 
@@ -312,7 +312,7 @@ class Drawing:
         """
         from napari.layers import Labels
 
-        from napari_samhq.session.large_layer import LargeLabels
+        from napari_samhq.session.labels.large import LargeLabels
 
         if isinstance(labels, Labels):
             if isinstance(labels, LargeLabels):

@@ -15,12 +15,12 @@ from napari_samhq.core.drawn import Drawn
 from napari_samhq.core.edits import check_value, read_region
 from napari_samhq.core.journal import Committed
 from napari_samhq.core.masks import CroppedMask
+from napari_samhq.engine.answers import Shown
+from napari_samhq.engine.jobs import Progress, amounts
 from napari_samhq.errors import Cancelled, ImageError, ModelError, SamHQError
 from napari_samhq.inference.settings import Search
-from napari_samhq.session.plane import visible_region
-from napari_samhq.session.runner import Progress, amounts
-from napari_samhq.session.shown import Shown
-from napari_samhq.session.status import State, sentence
+from napari_samhq.session.layers.current_plane import visible_region
+from napari_samhq.session.state import State, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from napari_samhq.batch.run import Step
     from napari_samhq.batch.site import Site
     from napari_samhq.core.planes import Plane
+    from napari_samhq.engine.engine import Engine
+    from napari_samhq.engine.jobs import Report
+    from napari_samhq.engine.plane_view import PlaneView
     from napari_samhq.inference.settings import FindSettings, Method
-    from napari_samhq.session.desk import Desk
-    from napari_samhq.session.engine import Engine
-    from napari_samhq.session.runner import Report
-    from napari_samhq.session.views import PlaneView
+    from napari_samhq.session.controller import Desk
 
 __all__ = ["Everything", "Finding", "Region"]
 
@@ -93,7 +93,7 @@ class Finding:
         find : str, optional
             Name of the model that finds the objects; that of the session then outlines them.
         progress : bool or callable, optional
-            True for a bar. A function gets a :class:`~napari_samhq.session.runner.Progress` often;
+            True for a bar. A function gets a :class:`~napari_samhq.engine.jobs.Progress` often;
             it may raise :class:`~napari_samhq.errors.Cancelled`: nothing is written then.
         **settings
             What differs from the preset, such as ``smallest_px=80`` or ``diameter=30``, see

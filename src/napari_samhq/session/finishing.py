@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from psygnal import SignalInstance
 
     from napari_samhq.core.tiling import Region as Part
-    from napari_samhq.session.desk import Desk
+    from napari_samhq.session.controller import Desk
     from napari_samhq.session.everything import Region
 
 __all__ = ["Finishing", "areas_from", "plain_areas"]

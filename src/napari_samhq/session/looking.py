@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_samhq.session.views import pick_channels
+from napari_samhq.session.layers.image_view import pick_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from napari_samhq.session.desk import Desk
-    from napari_samhq.session.views import Channels
+    from napari_samhq.engine.plane_view import Channels
+    from napari_samhq.session.controller import Desk
 
 __all__ = ["Looking"]
 

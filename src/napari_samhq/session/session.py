@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from napari_samhq.core.drafts import Drafts
 from napari_samhq.core.drawn import Drawn
 from napari_samhq.core.journal import Rejected
+from napari_samhq.engine.engine import shared_engine
+from napari_samhq.engine.jobs import InlineRunner
 from napari_samhq.errors import LayerError, PromptError
-from napari_samhq.session.autosave import Autosave
-from napari_samhq.session.card import session_card
 from napari_samhq.session.choosing import Choosing
-from napari_samhq.session.desk import Desk
-from napari_samhq.session.engine import shared_engine
+from napari_samhq.session.controller import Desk
 from napari_samhq.session.everything import Finding
 from napari_samhq.session.finishing import Finishing
-from napari_samhq.session.labels import check_labels, new_labels
+from napari_samhq.session.labels.create import check_labels, new_labels
+from napari_samhq.session.layers.lookup import check_image, find_image
 from napari_samhq.session.looking import Looking
-from napari_samhq.session.runner import InlineRunner
-from napari_samhq.session.saving import register, save
-from napari_samhq.session.status import Current, State, Status, sentence, status_of
-from napari_samhq.session.targets import check_image, find_image
+from napari_samhq.session.notebook import session_card
+from napari_samhq.session.state import Current, State, Status, sentence, status_of
+from napari_samhq.session.storage.autosave import Autosave
+from napari_samhq.session.storage.snapshot import register, save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from napari_samhq.core.drafts import Draft
     from napari_samhq.core.planes import Plane
+    from napari_samhq.engine.engine import Engine
+    from napari_samhq.engine.jobs import Runner
     from napari_samhq.io.session_document import SavedSession
-    from napari_samhq.session.engine import Engine
-    from napari_samhq.session.runner import Runner
 
 __all__ = ["Session", "annotate"]
 
@@ -59,7 +59,7 @@ class Session(Choosing, Looking, Finding, Finishing):
         Whether a model may be downloaded without asking.
     autosave : bool, optional
         Whether each step is kept on the disk, to be brought back if the program ends, see
-        :mod:`napari_samhq.session.autosave`.
+        :mod:`napari_samhq.session.storage.autosave`.
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_samhq.errors import LayerError
 from napari_samhq.session import State
 from napari_samhq.session.everything import Everything
-from napari_samhq.session.labels import new_labels
+from napari_samhq.session.labels.create import new_labels
 from napari_samhq.ui.objects import go_to
 
 if TYPE_CHECKING:

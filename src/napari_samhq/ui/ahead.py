@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 
-from napari_samhq.session.frames import layer_shape
+from napari_samhq.session.layers.transforms import layer_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable

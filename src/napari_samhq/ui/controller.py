@@ -13,10 +13,10 @@ from psygnal import Signal
 
 from napari_samhq.errors import LayerError, SamHQError, SettingsError
 from napari_samhq.session import Session, State, Status
-from napari_samhq.session.labels import MADE_FOR
-from napari_samhq.session.status import sentence
-from napari_samhq.session.targets import find_image, find_labels, images_of
-from napari_samhq.session.watch import is_in
+from napari_samhq.session.labels.create import MADE_FOR
+from napari_samhq.session.layers.lookup import find_image, find_labels, images_of
+from napari_samhq.session.layers.viewer_events import is_in
+from napari_samhq.session.state import sentence
 from napari_samhq.settings import CommitRules, SessionSettings
 from napari_samhq.ui.ahead import LookAhead
 from napari_samhq.ui.hand import AcceptOnClick, take_tool, tool_in_hand
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
+    from napari_samhq.engine.engine import Engine
     from napari_samhq.session import Candidate, Current
-    from napari_samhq.session.engine import Engine
     from napari_samhq.settings import Settings
 
 __all__ = ["Controller"]

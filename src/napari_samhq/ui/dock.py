@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_samhq.session.targets import images_of
+from napari_samhq.session.layers.lookup import images_of
 from napari_samhq.ui.actions import Actions
 from napari_samhq.ui.controller import Controller
 from napari_samhq.ui.everything_panel import EverythingPanel
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_samhq.session.engine import Engine
+    from napari_samhq.engine.engine import Engine
     from napari_samhq.ui.preferences import Preferences
 
 __all__ = ["SamHQDock"]

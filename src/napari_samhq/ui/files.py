@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QFileDialog
 
 from napari_samhq.errors import SamHQError
-from napari_samhq.session.autosave import recover, recoverable
-from napari_samhq.session.opening import layers_read_from, open_session
-from napari_samhq.session.saving import SAVED_IN
+from napari_samhq.session.storage.autosave import recover, recoverable
+from napari_samhq.session.storage.open import layers_read_from, open_session
+from napari_samhq.session.storage.snapshot import SAVED_IN
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_samhq.session import Session
-    from napari_samhq.session.autosave import Recoverable
+    from napari_samhq.session.storage.autosave import Recoverable
     from napari_samhq.ui.controller import Controller
     from napari_samhq.ui.panels import RecoveryBanner
 
@@ -140,7 +140,7 @@ def offer_of(found: Recoverable, now: datetime) -> str:
     --------
     >>> from datetime import timezone
     >>> from pathlib import Path
-    >>> from napari_samhq.session.autosave import Recoverable
+    >>> from napari_samhq.session.storage.autosave import Recoverable
     >>> found = Recoverable(Path("a"), "nuclei", "", (9, 9), 61380.0, 12, 1, closed=False)
     >>> offer_of(found, datetime(1970, 1, 2, 9, 0, tzinfo=timezone.utc))
     'Unfinished work of yesterday 17:03 on nuclei: 12 objects, and 1 not accepted yet.'

@@ -80,7 +80,7 @@ class AcceptOnClick:
 
     def _in_mask(self, position: np.ndarray[Any, Any]) -> bool:
         """Whether a position of the points layer lies in the mask; true where there is none."""
-        from napari_samhq.session.frames import to_layer
+        from napari_samhq.session.layers.transforms import to_layer
 
         session = self._session
         chosen = [one for one in session.candidates if one.chosen]

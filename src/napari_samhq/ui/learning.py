@@ -13,8 +13,8 @@ from qtpy.QtCore import QObject, Qt, Signal  # type: ignore[attr-defined]
 
 from napari_samhq.checkpoints.heads import SUFFIX, heads_folder
 from napari_samhq.errors import FileError, LayerError, SamHQError
-from napari_samhq.session.frames import placement
-from napari_samhq.session.lessons import Lessons, lessons_of
+from napari_samhq.session.layers.transforms import placement
+from napari_samhq.session.training_examples import Lessons, lessons_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

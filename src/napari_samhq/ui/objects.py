@@ -8,9 +8,9 @@ import numpy as np
 
 from napari_samhq.core.units import unit_factors
 from napari_samhq.errors import LayerError
-from napari_samhq.session.frames import layer_transform
-from napari_samhq.session.labels import check_labels
-from napari_samhq.session.plane import show_plane
+from napari_samhq.session.labels.create import check_labels
+from napari_samhq.session.layers.current_plane import show_plane
+from napari_samhq.session.layers.transforms import layer_transform
 from napari_samhq.ui.table import ObjectRow
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_samhq.session.binding import BACKGROUND_COLOR, OBJECT_COLOR
+from napari_samhq.session.layers.prompt_layers import BACKGROUND_COLOR, OBJECT_COLOR
 from napari_samhq.ui.icons import cross_icon, disc_icon
 from napari_samhq.ui.parts import COLON, Combo, WrapRow, action_button, choice, explain, flat
 from napari_samhq.ui.time_left import TimeLeft

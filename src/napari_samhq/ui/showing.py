@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samhq.errors import LayerError
 from napari_samhq.session import State
-from napari_samhq.session.targets import images_of
+from napari_samhq.session.layers.lookup import images_of
 from napari_samhq.settings import CommitRules, SessionSettings
 from napari_samhq.ui.object_panel import CANDIDATE_SIZE
 from napari_samhq.ui.objects import labels_of, object_rows, pixel_area, targets_of

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samhq.core.masks import CroppedMask
+    from napari_samhq.engine.plane_view import PlaneView
     from napari_samhq.session import Candidate
-    from napari_samhq.session.views import PlaneView
 
 __all__ = ["names_by_size", "thumbnails"]
 

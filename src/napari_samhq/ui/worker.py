@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal  # type: ignore[attr-defined]
 
+from napari_samhq.engine.jobs import Progress
 from napari_samhq.errors import Cancelled
-from napari_samhq.session.runner import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_samhq.session.runner import Job
+    from napari_samhq.engine.jobs import Job
 
 __all__ = ["ThreadRunner", "Worker"]
 

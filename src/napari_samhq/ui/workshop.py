@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_samhq.session.engine import shared_engine
+from napari_samhq.engine.engine import shared_engine
 from napari_samhq.ui.worker import Worker
 
 if TYPE_CHECKING:
-    from napari_samhq.session.engine import Engine
+    from napari_samhq.engine.engine import Engine
 
 __all__ = ["Workshop", "enter", "leave"]
 

@@ -1,0 +1,260 @@
+"""The layers of a session, and how it answers to what happens to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_samhq.core.journal import PromptsChanged
+from napari_samhq.errors import LayerError, SamHQError
+from napari_samhq.session.drafts import Making
+from napari_samhq.session.history import Ledger
+from napari_samhq.session.layers.current_plane import show_plane
+from napari_samhq.session.layers.line_width import LineWidth
+from napari_samhq.session.layers.preview import Preview
+from napari_samhq.session.layers.prompt_layers import PromptLayers, new_points, new_shapes
+from napari_samhq.session.layers.viewer_events import Watch, ensure_in, follow, is_in
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+
+    from napari_samhq.core.drafts import Draft, Drafts
+    from napari_samhq.core.journal import Event
+    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.tiling import Region
+    from napari_samhq.engine.engine import Engine
+    from napari_samhq.engine.jobs import Runner
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Holds the layers of a session together, and keeps them in step with each other.
+
+    Parameters
+    ----------
+    viewer, image, labels
+        The viewer, the image that is prompted, and the layer for objects.
+    engine, runner, model, may_fetch
+        As in :class:`~napari_samhq.session.Session`.
+
+    Attributes
+    ----------
+    changed : psygnal.Signal
+        Emitted after anything changed.
+    closed : bool
+        Whether the session is over.
+    ledger, prompts, preview, making
+        The parts. `ledger.journal_changed` tells each change of the journal.
+    finished : dict of Plane to list of regions
+        Areas in which all objects are marked.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        labels: Labels,
+        *,
+        engine: Engine,
+        runner: Runner,
+        model: str,
+        may_fetch: bool,
+    ) -> None:
+        self.viewer, self.image, self.labels = viewer, image, labels
+        self.closed = False
+        self.runner = runner
+        self.ledger = Ledger(labels, self._look, lambda: self.making.unfinished)
+        points, shapes, color_of = new_points(image), new_shapes(image), labels.get_color
+        self.prompts = PromptLayers(image, points, shapes, self._take_drawn, color_of)
+        self.preview = Preview(image)
+        self.making = Making(
+            viewer, image, self.prompts, self.preview, self.ledger.free_ids, color_of
+        )
+        self.making.connect(engine, runner, model, may_fetch=may_fetch, changed=self.show)
+        self.finished: dict[Plane, list[Region]] = {}
+        self._paused = False
+        self._temporary: tuple[Layer, ...] = (self.preview.layer, shapes, points)
+        self.ensure_layers()
+        self.ledger.painted.connect(self.changed.emit)
+        self.ledger.moved.connect(self.turn_to)
+        self.ledger.journal_cut.connect(self._begin_anew)
+        self._line_width = LineWidth(viewer, shapes)
+        self._watch = Watch(
+            viewer,
+            image,
+            moved=self.turn,
+            image_changed=self._forget_image,
+            placed=self._follow_image,
+            removed=self._answer_removal,
+        )
+        if not runner.inline:
+            self._look_through_labels()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the layers for prompts are hidden, and nothing is answered to."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._paused = paused
+        for layer in self._temporary:
+            layer.visible = not paused
+        if not paused:
+            self.turn()
+
+    def plane(self) -> Plane:
+        """Find the plane that is prompted; a LayerError says why there is none."""
+        self.ensure_layers()
+        return self.making.plane()
+
+    def ensure_layers(self) -> None:
+        """Put layers that are not in the viewer (any more) into it."""
+        if self.closed:
+            raise LayerError(
+                "This session is over: it was closed, or its image or labels layer was removed. "
+                "Begin a new one."
+            )
+        for layer in (self.labels, *self._temporary):
+            ensure_in(self.viewer, layer)
+
+    def name_layers(self) -> None:
+        """Give the layers for prompts their plain names, once others that had them are gone."""
+        for layer, what in zip(self._temporary, ("preview", "boxes", "points"), strict=True):
+            layer.name = f"{self.image.name} {what}"
+
+    def note(self, event: Event) -> None:
+        """Keep in the journal what changed prompts only, and bring everything up to date."""
+        self.ledger.append(event)
+        self.turn_to(event.plane, event.after)
+
+    def turn_to(self, plane: Plane, drafts: Drafts) -> None:
+        """Show a plane with these objects in the making."""
+        self.ensure_layers()
+        show_plane(self.viewer, self.image, plane)
+        self.making.put(plane, drafts)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring the preview up to date; behind the dock this asks the model, scripts ask it."""
+        self.making.asker.failure = None
+        if self.runner.inline:
+            self.show()
+        else:
+            self.making.ask()
+            self.changed.emit()
+
+    def turn(self) -> None:
+        """Go with the viewer to another plane."""
+        if self._paused:
+            return
+        self.making.write_layers()
+        self.refresh()
+        if not self.runner.inline:
+            self.making.prepare()
+
+    def draw(self, plane: Plane, *drafts: Draft) -> None:
+        """Put new or changed objects into a plane, as one step; the last one becomes active."""
+        before = after = self.making.drafts(plane)
+        for draft in drafts:
+            kept = draft.drawn or draft.reopened
+            after = after.put(draft) if kept else after.without(draft.label_id)
+        self.note(PromptsChanged(plane, before, after))
+
+    def fetch(self) -> None:
+        """Download the model, where that waits for a yes; prompts are answered afterwards."""
+        self.making.asker.fetch(then=self.turn)
+
+    def close(self) -> None:
+        """Let go of everything, and take the layers for prompts out of the viewer."""
+        if self.closed:
+            return
+        self.closed = True
+        self._watch.close()
+        self._line_width.close()
+        self.prompts.disconnect()
+        self.ledger.close()
+        self.making.forget()
+        for layer in self._temporary:
+            if is_in(self.viewer, layer):
+                self.viewer.layers.remove(layer)
+        self.changed.emit()
+
+    def show(self) -> None:
+        """Bring the preview up to date with what is known."""
+        if not self.closed:
+            self.making.show()
+            if self.making.shows_difference:
+                self.compare()
+        self.changed.emit()
+
+    def compare(self) -> None:
+        """Show what HQ changed of the active object, as soon as it is known."""
+        try:
+            plane = self.making.plane()
+            if self.making.fresh(plane, self.making.drafts(plane).active_draft) is not None:
+                self.making.compare(plane)
+        except SamHQError as error:
+            self.making.asker.failure = error
+
+    def _take_drawn(self) -> None:
+        """Take over what the user drew, and ask for its masks."""
+        try:
+            changes = self.making.read_layers()
+        except LayerError as error:
+            self.making.asker.failure = error
+            self.changed.emit()
+            return
+        for plane, before, after in changes:
+            self.ledger.append(PromptsChanged(plane, before, after))
+        if changes:
+            self.making.ask()
+        self.changed.emit()
+
+    def _look_through_labels(self) -> None:
+        """Find out which objects there are, bit by bit, so that no click has to wait for it."""
+        if not self.closed and self.ledger.bound.look():
+            self.runner.later(self._look_through_labels)
+
+    def _look(self) -> Plane | None:
+        """Tell the plane that is looked at."""
+        try:
+            return self.making.plane()
+        except LayerError:  # the status says why
+            return None
+
+    def _begin_anew(self) -> None:
+        self.finished.clear()
+        self.making.remark = (
+            "The labels layer got other data, so earlier steps cannot be undone any more. Go on as "
+            "before."
+        )
+        self.changed.emit()
+
+    def _forget_image(self) -> None:
+        self.making.generation += 1
+        self.making.forget()
+        self.turn()
+
+    def _follow_image(self) -> None:
+        try:
+            follow(self.image, [self.labels, *self._temporary])
+        except LayerError:  # the image lies nowhere: the status says so until it is put right
+            self.changed.emit()
+            return
+        self.making.write_layers()
+        self.show()
+
+    def _answer_removal(self, layer: Layer) -> None:
+        if layer.unique_id in (self.image.unique_id, self.labels.unique_id):
+            # Not at once: the viewer may be in the middle of removing several layers.
+            self.runner.later(self.close)
+        elif layer.unique_id == self.prompts.points.unique_id:
+            self.prompts.points.data = self.prompts.points.data[:0]
+        elif layer.unique_id == self.prompts.shapes.unique_id:
+            self.prompts.shapes.data = []

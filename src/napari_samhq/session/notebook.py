@@ -1,0 +1,85 @@
+"""How a session shows itself in a notebook: the plane with its objects, the state, and a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_samhq.core.cards import card, figure, outlined
+from napari_samhq.core.overlay import overlay
+from napari_samhq.errors import SamHQError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_samhq.core.planes import Plane
+    from napari_samhq.session.controller import Desk
+
+__all__ = ["session_card"]
+
+_PICTURE_PX = 320
+_MOST_READ_PX = 2**25  # of a plane without a pyramid, and of its labels
+_MOST_ROWS = 10
+
+
+def session_card(desk: Desk, sentence: str) -> str:
+    """Write the HTML of a session. Nothing is asked of the model, and no layer is changed.
+
+    Parameters
+    ----------
+    desk : Desk
+        The parts of the session.
+    sentence : str
+        Its state.
+    """
+    objects = desk.ledger.table()
+    rows = {
+        "state": sentence,
+        "image": desk.image.name,
+        "model": desk.making.asker.model,
+        "objects": f"{len(objects)}, in the layer {desk.labels.name!r}",
+    }
+    figures = []
+    if not desk.closed:
+        try:
+            plane = desk.making.plane()
+            picture = _picture(desk, plane)
+        except SamHQError as error:  # no plane on the screen, or pixels that cannot be read
+            rows["no picture"] = str(error)
+        else:
+            rows["being made"] = str(len(desk.making.drafts(plane).drafts))
+            if picture is None:
+                rows["no picture"] = "the plane is too large to look at as a whole"
+            else:
+                figures.append(
+                    figure(picture, f"plane {plane}" if plane.other_axes else desk.image.name)
+                )
+    table = ""
+    if len(objects):
+        columns = ["label_id", "score", "area"]
+        if desk.labels.ndim > 2:
+            columns.append("plane")
+        shown = objects[columns].head(_MOST_ROWS)
+        table = shown.to_html(index=False, float_format="{:.2f}".format, escape=True)
+        if len(objects) > _MOST_ROWS:
+            table += f"<p>and {len(objects) - _MOST_ROWS} more</p>"
+    return card("Session", rows, figures, table)
+
+
+def _picture(desk: Desk, plane: Plane) -> NDArray[np.uint8] | None:
+    """Draw the plane with objects and the outline being made, small; None if it is too large."""
+    view = desk.making.view(plane)
+    height, width = view.shape
+    if height * width > _MOST_READ_PX:
+        return None
+    step = max(1, -(-max(height, width) // _PICTURE_PX))
+    labels = np.asarray(desk.labels.data[plane.index()])[::step, ::step]
+    rgb8 = np.ascontiguousarray(view.read_rgb8()[::step, ::step])
+    drawn = overlay(rgb8, labels.astype(np.int64, copy=False))
+    draft = desk.making.drafts(plane).active_draft
+    shown = desk.making.fresh(plane, draft)
+    if shown is not None:
+        mask = shown.mask.within((height, width), (0, 0))
+        drawn = outlined(mask[::step, ::step], drawn)
+    return drawn
