@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_samhq.errors import SettingsError
-from napari_samhq.settings import CommitRules, SessionSettings, Setting
+from napari_samhq.settings import (
+    CommitRules,
+    SessionSettings,
+    Setting,
+    Settings,
+    checked,
+    setting,
+)
 
 CLASSES = [CommitRules, SessionSettings]
 
@@ -34,7 +41,7 @@ def test_every_setting_has_words_and_a_valid_default(cls):
         assert one.title
         assert one.help.endswith(".")
         assert one.kind in (bool, int, float, str)
-        assert one.check(one.default) == one.default
+        assert getattr(cls.of([(one.name, one.default)]), one.name) == one.default
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -70,13 +77,24 @@ def test_a_wrong_setting_is_named_with_what_is_needed(values, words):
         CommitRules.of(values.items())
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2.0])
+@checked
+class Share(Settings):
+    share: float = setting(0.5, "Share", "A share.", low=0, high=1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2.0, True])
 def test_numbers_stay_within_their_bounds(value):
-    share = Setting("share", float, 0.5, "Share", "A share.", low=0, high=1)
-    assert share.check(1) == 1.0
-    assert isinstance(share.check(1), float)
+    assert Share(share=1).share == 1.0
+    assert isinstance(Share(share=1).share, float)
     with pytest.raises(SettingsError, match="a number of at least 0 and at most 1"):
-        share.check(value)
+        Share(share=value)
+
+
+def test_changed_settings_are_checked_too():
+    changed = dataclasses.replace(CommitRules("keep"), smallest_area=9)
+    assert changed == CommitRules("keep", 9)
+    with pytest.raises(SettingsError, match="at least 1"):
+        dataclasses.replace(changed, smallest_area=0)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ NO_HUB = (
     "what answered is not a Hugging Face hub; a login page of the network, a proxy, or "
     "HF_ENDPOINT may be in the way"
 )
-_ATTEMPTS = 4
 _STATUS_REASONS = {
     401: "the server asked for a login (401); the model may have been made private",
     403: "the server refused access (403); a proxy or firewall may be in the way",
@@ -110,27 +109,20 @@ def download(
         It could not be fetched.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
 
-    http_error = HfHubHTTPError.__bases__[0]
-    for attempt in range(_ATTEMPTS):
-        try:
-            return Path(
-                hf_hub_download(
-                    repository,
-                    filename,
-                    revision=revision,
-                    endpoint=endpoint(),
-                    local_dir=folder,
-                    tqdm_class=bar,
-                )
+    try:
+        return Path(
+            hf_hub_download(
+                repository,
+                filename,
+                revision=revision,
+                endpoint=endpoint(),
+                local_dir=folder,
+                tqdm_class=bar,
             )
-        except _errors() as error:
-            # Newer hub libraries go on after a cut by themselves, older ones when asked again.
-            cut = isinstance(error, http_error) and not isinstance(error, HfHubHTTPError)
-            if not cut or attempt == _ATTEMPTS - 1:
-                raise _in_words(error) from error
-    raise AssertionError("unreachable: the last attempt returns or raises")
+        )
+    except _errors() as error:
+        raise _in_words(error) from error
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -9,10 +9,12 @@ so that a setting is described once::
 
 from __future__ import annotations
 
-import math
 import typing
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+import pydantic
+from pydantic import ConfigDict, Field, ValidationError
 
 from napari_samhq.errors import SettingsError
 
@@ -20,7 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Self
 
-__all__ = ["CommitRules", "Mode", "Overlap", "SessionSettings", "Setting", "Settings", "setting"]
+__all__ = [
+    "CommitRules",
+    "Mode",
+    "Overlap",
+    "SessionSettings",
+    "Setting",
+    "Settings",
+    "checked",
+    "setting",
+]
+
+T = TypeVar("T")
 
 #: Who gets the pixels that another object has already.
 Overlap: TypeAlias = Literal["follow layer", "keep", "overwrite"]
@@ -66,35 +79,9 @@ class Setting:
     is_folder: bool = False
     zero: str = ""
 
-    def check(self, value: Any) -> Any:
-        """Return a value as the right type, or refuse it.
-
-        Raises
-        ------
-        SettingsError
-            If it is of another type, out of bounds, or none of the choices.
-
-        Examples
-        --------
-        >>> Setting("tiles", int, 4, "Tiles", "How many.", low=1).check(8)
-        8
-        """
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        fits = isinstance(value, self.kind) and (self.kind is not int or whole)
-        if self.kind is float and whole:
-            value, fits = float(value), True
-        if fits and self.kind in (int, float):
-            low = -math.inf if self.low is None else self.low
-            high = math.inf if self.high is None else self.high
-            fits = math.isfinite(value) and low <= value <= high
-        if not fits or (self.choices and value not in self.choices):
-            raise SettingsError(
-                f"The setting {self.name!r} is {value!r}; needed is {self._needed}."
-            )
-        return value
-
     @property
-    def _needed(self) -> str:
+    def needed(self) -> str:
+        """Say which values it can have."""
         if self.choices:
             return "one of " + ", ".join(map(repr, self.choices))
         names = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
@@ -114,18 +101,31 @@ def setting(
     zero: str = "",
 ) -> Any:
     """Describe a field of a class of settings; choices are read from its type."""
-    said = {"title": title, "help": help, "low": low, "high": high}
-    said |= {"is_folder": is_folder, "zero": zero}
-    return field(default=default, metadata=said)
+    extra: dict[str, Any] = {"low": low, "high": high, "is_folder": is_folder, "zero": zero}
+    return Field(default, title=title, description=help, ge=low, le=high, json_schema_extra=extra)
+
+
+@typing.dataclass_transform(frozen_default=True)
+def checked(cls: type[T]) -> type[T]:
+    """Make a frozen dataclass of a class of settings: pydantic checks, errors are one line."""
+    made: Any = pydantic.dataclasses.dataclass(frozen=True, config=_STRICT)(cls)
+    initialise: Any = made.__init__
+
+    def __init__(self: Settings, *args: Any, **values: Any) -> None:
+        try:
+            initialise(self, *args, **values)
+        except ValidationError as error:
+            raise self._in_words(error) from None
+
+    made.__init__ = __init__
+    return typing.cast("type[T]", made)
+
+
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 class Settings:
-    """Base of the classes of settings: checks values, lists fields, and goes to and from pairs."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that a setting cannot have."""
-        for one in self.described():
-            object.__setattr__(self, one.name, one.check(getattr(self, one.name)))
+    """Base of the classes of settings: lists fields, and goes to and from pairs."""
 
     @classmethod
     def described(cls) -> tuple[Setting, ...]:
@@ -139,14 +139,19 @@ class Settings:
         types = typing.get_type_hints(cls)
         described = []
         for one in fields(cls):  # type: ignore[arg-type]  # each class below is a dataclass
+            said: Any = one.default  # what `setting` gave
             choices = typing.get_args(types[one.name])
             kind = str if choices else types[one.name]
-            described.append(Setting(one.name, kind, one.default, choices=choices, **one.metadata))
+            words = (said.title, said.description)
+            extra = said.json_schema_extra
+            described.append(
+                Setting(one.name, kind, said.default, *words, choices=choices, **extra)
+            )
         return tuple(described)
 
     def pairs(self) -> tuple[tuple[str, Any], ...]:
         """Name and value of each setting, to keep with what was made by them."""
-        return tuple((one.name, getattr(self, one.name)) for one in self.described())
+        return tuple((one.name, getattr(self, one.name)) for one in fields(self))  # type: ignore[arg-type]
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, Any]]) -> Self:
@@ -162,17 +167,24 @@ class Settings:
         >>> CommitRules.of([("fill_holes", True)]).fill_holes
         True
         """
-        given = dict(pairs)
-        known = [one.name for one in cls.described()]
-        unknown = sorted(given.keys() - set(known))
-        if unknown:
-            raise SettingsError(
-                f"There is no setting {unknown[0]!r}. Those of {cls.__name__}: {', '.join(known)}."
-            )
-        return cls(**given)
+        return cls(**dict(pairs))
+
+    @classmethod
+    def _in_words(cls, error: ValidationError) -> SettingsError:
+        """Say in one line which setting is wrong, and what it needs."""
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "value_error":  # of `__post_init__`
+            return typing.cast("SettingsError", first["ctx"]["error"])
+        described = {one.name: one for one in cls.described()}
+        name = str(first["loc"][0])
+        if name not in described:
+            known = ", ".join(described)
+            return SettingsError(f"There is no setting {name!r}. Those of {cls.__name__}: {known}.")
+        needed = described[name].needed
+        return SettingsError(f"The setting {name!r} is {first['input']!r}; needed is {needed}.")
 
 
-@dataclass(frozen=True)
+@checked
 class CommitRules(Settings):
     """How a mask becomes an object in a labels layer.
 
@@ -228,7 +240,7 @@ class CommitRules(Settings):
         return self.semantic_value if self.mode == "semantic" else label_id
 
 
-@dataclass(frozen=True)
+@checked
 class SessionSettings(Settings):
     """How an annotation session works.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from napari_samhq.errors import ModelError, SettingsError
-from napari_samhq.settings import Settings, setting
+from napari_samhq.settings import Settings, checked, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ METHODS: tuple[Method, ...] = ("auto", "dense", "points")
 _SMALLEST_TILE_PX = 16
 
 
-@dataclass(frozen=True)
+@checked
 class AutomaticSettings(Settings):
     """How everything in an image is found by a grid of points. Lengths and areas are in pixels.
 
@@ -116,8 +116,7 @@ class AutomaticSettings(Settings):
     )
 
     def __post_init__(self) -> None:
-        """Refuse values that a setting cannot have, and sizes that nothing has."""
-        super().__post_init__()
+        """Refuse sizes that nothing has."""
         _check_sizes(self.smallest_px, self.largest_px)
 
     def accepts(self, score: float, stability: float, area_px: int) -> bool:
@@ -154,7 +153,7 @@ class AutomaticSettings(Settings):
         return cls.of({**_of_preset(PRESETS, name), **given}.items())
 
 
-@dataclass(frozen=True)
+@checked
 class DenseSettings(Settings):
     """How everything in an image is found by the dense head. Lengths and areas are in pixels.
 
@@ -200,8 +199,7 @@ class DenseSettings(Settings):
     )
 
     def __post_init__(self) -> None:
-        """Refuse values that a setting cannot have, and sizes that nothing has."""
-        super().__post_init__()
+        """Refuse sizes that nothing has."""
         _check_sizes(self.smallest_px, self.largest_px)
         if 0 < self.tile_px < _SMALLEST_TILE_PX:
             raise SettingsError(

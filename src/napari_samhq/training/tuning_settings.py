@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
-from napari_samhq.settings import Settings, setting
+from napari_samhq.settings import Settings, checked, setting
 
 __all__ = ["TuningSettings"]
 
 
-@dataclass(frozen=True)
+@checked
 class TuningSettings(Settings):
     """How a model is fine-tuned.
 

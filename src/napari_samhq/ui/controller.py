@@ -153,7 +153,7 @@ class Controller:
         for one in kind.described():
             value = self.preferences.get(group, one.name, one.default)
             try:
-                values[one.name] = one.check(value)
+                values[one.name] = getattr(kind.of([(one.name, value)]), one.name)
             except SettingsError as error:
                 self._problem = f"{error} The default {one.default!r} is used."
                 values[one.name] = one.default
