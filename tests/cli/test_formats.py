@@ -13,7 +13,8 @@ import zarr
 from PIL import Image
 
 from commands import run
-from napari_samhq.io.geojson import write_features
+from napari_samhq.io.geojson import read_geojson, write_features
+from napari_samhq.io.imagej import read_imagej_rois
 from napari_samhq.io.images import read_image
 from napari_samhq.io.labels import write_labels
 from napari_samhq.io.objects import objects_of
@@ -254,3 +255,37 @@ def test_truth_of_other_programs(name, predictor, image, tmp_path):
     ok("evaluate", image, truth, "-o", out, "--worst", "0")
     overall = json.loads((out / "quality.json").read_text())
     assert json.dumps(overall).count('"mean_iou": 1.0') >= 1
+
+
+# ------------------------------------------------------------------------------------------ planes
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "TYX", "TZYX", "ZCYX", ""])
+@pytest.mark.parametrize("kind", ["geojson", "zip", "csv"])
+def test_FM_105_results_say_the_plane_they_are_of(kind, axes, predictor, boxes, tmp_path):
+    count = len(axes) - 2 if axes else 1
+    lengths, plane = (5, 4)[:count], (3, 1)[:count]
+    stack, options = pixels(shape=(*lengths, *SHAPE)), {"metadata": {"axes": axes}} if axes else {}
+    tifffile.imwrite(
+        tmp_path / "stack.ome.tif" if axes else tmp_path / "stack.tif", stack, **options
+    )
+    path = next(tmp_path.glob("stack*"))
+    chosen = ("--plane", ",".join(map(str, plane)))
+    out = tmp_path / f"cells.{kind}"
+    ok("segment", path, "--boxes", boxes, *chosen, "-o", out)
+    again = tmp_path / "again.npy"
+    way = "--boxes" if kind == "csv" else "--prompts"
+    ok("segment", path, way, out, *chosen, "-o", again)
+    assert np.load(again).max() == 2
+    if axes != "ZCYX" or kind != "csv":  # where channels come in, a table says no plane
+        other = ("--plane", ",".join(map(str, (2, *plane[1:]))))
+        assert run("segment", path, way, out, *other, "-o", tmp_path / "b.npy").exit_code == 1
+    if kind == "csv":
+        return
+    assert len(read_objects(out)) == 2
+    names = {"": {"z": 3}, "ZYX": {"z": 3}, "TYX": {"t": 3}, "TZYX": {"t": 3, "z": 1}}
+    wanted = names.get(axes, {"z": 3})
+    read = read_geojson if kind == "geojson" else read_imagej_rois
+    for found in read(out):
+        said = {n: getattr(found.position, n) for n in "tzc"}
+        assert {n: i for n, i in said.items() if i} == wanted

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numcodecs
@@ -22,7 +22,7 @@ from PIL import Image
 from skimage import data
 
 from napari_samhq.errors import FileError, SamHQError, SamHQWarning
-from napari_samhq.io.images import open_image, read_image
+from napari_samhq.io.images import open_array, open_image, read_image
 from napari_samhq.io.labels import read_labels
 
 if TYPE_CHECKING:
@@ -186,6 +186,7 @@ def test_images_damaged_in_many_ways_are_read_or_refused(
 
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=3, **_UNTIMED)
+@example(share=0.0)
 @example(share=0.5)
 @given(share=st.floats(0, 0.98))
 def test_of_an_image_that_was_cut_off_no_pixel_is_made_up(
@@ -195,8 +196,7 @@ def test_of_an_image_that_was_cut_off_no_pixel_is_made_up(
     path = _copied(valid, name, tmp_path)
     longest = max(_files(path), key=lambda one: one.stat().st_size)
     content = longest.read_bytes()
-    # Something is left: zarr takes an empty shard for one that was never written, of zeros.
-    longest.write_bytes(content[: max(1, int(len(content) * share))])
+    longest.write_bytes(content[: int(len(content) * share)])
     with warnings.catch_warnings():
         warnings.simplefilter("error", SamHQWarning)  # what is told is not made up
         try:
@@ -205,6 +205,41 @@ def test_of_an_image_that_was_cut_off_no_pixel_is_made_up(
             return
     for pixels in read:
         assert any(np.array_equal(pixels, one) for one in whole)
+
+
+_CUTS = [np.s_[:], np.s_[..., :5], np.s_[40:50, 3], np.s_[-1], np.s_[60:61, 70:75]]
+
+
+@pytest.mark.parametrize("where", _CUTS, ids=str)
+@pytest.mark.parametrize("location", ["start", "end"])
+@pytest.mark.parametrize("separator", [pytest.param(s, id=f"FM-104-{s}") for s in "/."])
+def test_an_empty_shard_is_an_error_where_it_is_read_and_nowhere_else(
+    tmp_path: Path, separator: str, location: str, where: Any
+) -> None:
+    path = tmp_path / "a.zarr"
+    shards: Any = {"shape": (32, 16), "index_location": location}
+    keys: Any = {"name": "default", "separator": separator}
+    array = zarr.create_array(
+        store=path, data=GREY, chunks=(16, 16), shards=shards, chunk_key_encoding=keys
+    )
+    whole = np.asarray(array[...])
+    for shard in [one for one in _files(path) if one.name != "zarr.json"]:
+        content = shard.read_bytes()
+        shard.write_bytes(b"")
+        row, col = map(int, str(shard.relative_to(path)).replace("/", ".").split(".")[1:])
+        touched = np.zeros(GREY.shape, bool)
+        touched[row * 32 : row * 32 + 32, col * 16 : col * 16 + 16] = True
+        opened = open_array(path)
+        if touched[where].any():
+            with pytest.raises(FileError, match=r"a\.zarr"):
+                opened[where]
+        else:
+            np.testing.assert_array_equal(opened[where], whole[where])
+        with pytest.raises(FileError, match="empty"):
+            _ = opened.array
+        shard.write_bytes(content)
+    shard.unlink()  # never written: zeros are right
+    assert not open_array(path)[row * 32 :, col * 16 :].any()
 
 
 @pytest.mark.parametrize("name", ["tiled.tif", "three.zarr", "sharded.zarr"])

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from napari_samhq.cli.work import Wanted
     from napari_samhq.core.prompts import Prompt
 
-__all__ = ["file_for", "prompts_for"]
+__all__ = ["axes_for", "file_for", "prompts_for"]
+
+
+def axes_for(path: Path, wanted: Wanted) -> dict[str, int]:
+    """Read the axes of an image that the indices of --plane belong to."""
+    from napari_samhq.io.planes import leading_axes
+
+    axes = leading_axes(path)
+    if wanted.channels is not None:
+        axes.pop("c", None)  # all planes have the chosen ones
+    return axes
 
 
 def file_for(found: Found, given: Path, suffixes: Sequence[str]) -> Path:
@@ -26,7 +36,6 @@ def file_for(found: Found, given: Path, suffixes: Sequence[str]) -> Path:
 def prompts_for(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[int, Prompt]:
     """Read the prompts of one image from the file, or its file in the folder."""
     from napari_samhq.io import prompt_files
-    from napari_samhq.io.planes import leading_axes
 
     assert wanted.prompts is not None
     suffixes = (".csv",) if wanted.kind != "prompts" else prompt_files.PROMPT_SUFFIXES
@@ -37,15 +46,12 @@ def prompts_for(wanted: Wanted, found: Found, shape: tuple[int, int]) -> dict[in
         return prompt_files.read_boxes_csv(path, plane=wanted.plane, strict=wanted.strict)
     # What lies outside of the image in tables is left out later, with a word on it.
     known = None if prompt_files.is_table(path) else shape
-    axes = leading_axes(found.path)
-    if wanted.channels is not None:
-        axes.pop("c", None)  # all planes have the chosen ones
     return prompt_files.read_prompts(
         path,
         found.place.name,
         shape=known,
         plane=wanted.plane,
-        axes=axes,
+        axes=axes_for(found.path, wanted),
         connected=wanted.connected,
         strict=wanted.strict,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.cli.common import load
-from napari_samhq.cli.inputs import file_for, prompts_for
+from napari_samhq.cli.inputs import axes_for, file_for, prompts_for
 from napari_samhq.errors import FileError, SamHQWarning
 
 if TYPE_CHECKING:
@@ -370,8 +370,11 @@ def write_result(task: Task, labels: Any, table: Any, wanted: Wanted) -> None:
     FileError
         If they cannot be written.
     """
+    from napari_samhq.io.planes import position_of
     from napari_samhq.io.results import write_labels_as
 
+    plane = wanted.plane
+    position = None if plane is None else position_of(plane, axes_for(task.image, wanted))
     write_labels_as(
         task.output,
         labels,
@@ -380,6 +383,7 @@ def write_result(task: Task, labels: Any, table: Any, wanted: Wanted) -> None:
         unit=task.unit,
         image_name=task.image.name,
         file_format=wanted.file_format,
+        position=position,
         overwrite=wanted.overwrite,
     )
 

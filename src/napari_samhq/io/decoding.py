@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -107,15 +108,10 @@ class CheckedArray:
     array : zarr.Array
     path : Path
         Of the folder, for messages.
-
-    Attributes
-    ----------
-    array : zarr.Array
-        Itself, for those who know nothing but zarr.
     """
 
     def __init__(self, array: Any, path: Path) -> None:
-        self.array, self._path = array, path
+        self._array, self._path = array, path
         self.shape: tuple[int, ...] = tuple(array.shape)
         self.dtype: np.dtype[Any] = np.dtype(array.dtype)
         self.chunks: tuple[int, ...] = tuple(array.chunks)
@@ -125,14 +121,71 @@ class CheckedArray:
         """Number of axes."""
         return len(self.shape)
 
+    @property
+    def array(self) -> Any:
+        """The array itself, for those who know nothing but zarr; all its shards are looked at.
+
+        Raises
+        ------
+        FileError
+            If one of them is empty.
+        """
+        self._check_shards(...)
+        return self._array
+
     def __getitem__(self, where: Any) -> NDArray[Any]:
         """Read what is cut, as zarr does."""
+        self._check_shards(where)
         with decoding(self._path, "zarr array"), settled():
-            return np.asarray(self.array[where])
+            return np.asarray(self._array[where])
+
+    def _check_shards(self, where: Any) -> None:
+        """Refuse empty files of shards, which zarr before 3.2 reads as zeros."""
+        store, root = self._array.store, getattr(self._array.store, "root", None)
+        if self._array.shards is None or root is None:
+            return
+        folder = root / self._array.path
+        with decoding(self._path, "zarr array"):
+            for numbers in itertools.product(*_touched(where, self.shape, self._array.shards)):
+                shard = folder / self._array.metadata.encode_chunk_key(numbers)
+                if shard.is_file() and not shard.stat().st_size:
+                    raise FileError(
+                        f"{self._path} is damaged: {shard.relative_to(store.root)} is empty. Copy "
+                        "or write it again; delete that file if zeros are right there."
+                    )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Read all of it."""
         return np.asarray(self[...], dtype=dtype)
+
+
+def _touched(where: Any, shape: tuple[int, ...], lengths: tuple[int, ...]) -> list[range]:
+    """Find the numbers of the pieces of these lengths that a cut touches, along each axis.
+
+    Examples
+    --------
+    >>> _touched((slice(3, 9), 12), (20, 20), (4, 10))
+    [range(0, 3), range(1, 2)]
+    """
+    index = where if isinstance(where, tuple) else (where,)
+    if Ellipsis in index:
+        place = index.index(Ellipsis)
+        index = (
+            *index[:place],
+            *[slice(None)] * (len(shape) + 1 - len(index)),
+            *index[place + 1 :],
+        )
+    touched = []
+    for axis, (length, piece) in enumerate(zip(shape, lengths, strict=True)):
+        one = index[axis] if axis < len(index) else slice(None)
+        if isinstance(one, slice):
+            first, stop, _ = one.indices(length)
+        elif isinstance(one, int | np.integer):
+            first, stop = int(one) % max(1, length), int(one) % max(1, length) + 1
+        else:  # a list of places: all pieces
+            first, stop = 0, length
+        touched.append(range(first // piece, -(-stop // piece) if stop > first else first // piece))
+    return touched
 
 
 def check_memory(path: Path, nbytes: int) -> None:

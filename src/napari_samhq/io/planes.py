@@ -19,6 +19,7 @@ __all__ = [
     "in_plane",
     "leading_axes",
     "lies_in",
+    "position_of",
     "stack_lengths",
     "stack_positions",
 ]
@@ -145,6 +146,30 @@ def in_plane(
     inside = [one for one, keep in zip(placed, kept, strict=True) if keep]
     check_one_plane([replace(one, **dict.fromkeys(wanted)) for one in inside], path)
     return kept
+
+
+def position_of(plane: Sequence[int] | None, axes: Mapping[str, int]) -> Position:
+    """Give the position of objects that were found in a plane.
+
+    Parameters
+    ----------
+    plane : sequence of int, or None
+        One index for each axis of the image before the rows.
+    axes : mapping of str to int
+        Names and lengths of these axes, as for :func:`in_plane`.
+
+    Examples
+    --------
+    >>> position_of([-1, 0], {"z": 5, "c": 2}), position_of([7], {})
+    (Position(t=None, z=4, c=0, stack=None), Position(t=None, z=7, c=None, stack=None))
+    """
+    if not plane:
+        return Position()
+    named = zip(_named([], plane, axes), plane, strict=True)
+    found = {
+        name: index % axes[name] if index < 0 and name in axes else index for name, index in named
+    }
+    return Position(**{name: found[name] for name in _NAMES if name in found})
 
 
 def lies_in(position: Sequence[int], plane: Sequence[int]) -> bool:

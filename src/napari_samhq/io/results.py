@@ -93,6 +93,7 @@ def write_labels_as(
     image_name: str = "",
     smooth_px: float = 0.0,
     file_format: str | None = None,
+    position: Position | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write labels in the format that the end of the file's name says.
@@ -126,6 +127,8 @@ def write_labels_as(
     file_format : str, optional
         What the end of the name leaves open, see `FORMAT_SUFFIXES`: "labelme" for any ``.json``,
         "yolo-boxes" for boxes in place of polygons.
+    position : Position, optional
+        In which plane of a stack the objects lie, for GeoJSON, ImageJ and CSV.
     overwrite : bool, optional
         Whether a file of this name may be replaced.
 
@@ -175,10 +178,18 @@ def write_labels_as(
         )
     if suffix == ".csv":
         return write_table(
-            path, ids, table=table, pixel_size=pixel_size, unit=unit, overwrite=overwrite
+            path,
+            ids,
+            table=table,
+            pixel_size=pixel_size,
+            unit=unit,
+            position=position,
+            overwrite=overwrite,
         )
     calibration = Calibration.of(2, pixel_size, unit)
-    objects = list(described(objects_of(ids), table))
+    # All channels show the same objects.
+    where = replace(position or Position(), c=None)
+    objects = [replace(one, position=where) for one in described(objects_of(ids), table)]
     if suffix == ".geojson":
         from napari_samhq.io.geojson import write_geojson
 
@@ -226,20 +237,21 @@ def write_table(
     table: pd.DataFrame | None = None,
     pixel_size: float | Sequence[float] | None = None,
     unit: str | Sequence[str] | None = None,
+    position: Position | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the objects of a label image as a CSV table, one per row.
 
     Parameters
     ----------
-    path, labels, table, pixel_size, unit, overwrite
+    path, labels, table, pixel_size, unit, position, overwrite
         As :func:`write_labels_as`.
 
     Returns
     -------
     Path
         Columns as :func:`~napari_samhq.core.overlay.objects_table` gives them, then those of
-        `table`.
+        `table`, then ``t`` and ``z`` where these are the axes of the position.
     """
     path = Path(path)
     size = None
@@ -255,6 +267,9 @@ def write_table(
         # What was measured of these labels counts more than what somebody said of them.
         more = known.drop(columns=[c for c in known.columns if c in measured.columns])
         measured = measured.join(more, on="label")
+    if position is not None and position.c is None:  # as such a table is read as boxes
+        places = {name: getattr(position, name) for name in ("t", "z")}
+        measured = measured.assign(**{n: i for n, i in places.items() if i is not None})
     with replacing(path, overwrite=overwrite) as temporary:
         measured.to_csv(temporary, index=False)
     return path
