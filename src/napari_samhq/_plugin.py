@@ -18,6 +18,7 @@ __all__ = [
     "get_labels_reader",
     "get_objects_reader",
     "get_session_reader",
+    "get_zarr_reader",
     "sample_neuron",
     "sample_nuclei",
     "sample_tissue",
@@ -129,6 +130,20 @@ def get_labels_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]]
     (False, True)
     """
     return _reader_of(path, (".tif", ".tiff", ".png", ".npy", ".zarr"))
+
+
+def get_zarr_reader(path: str | list[str]) -> Callable[[Any], list[LayerData]] | None:
+    """Offer to read folders of zarr: images, plates, series and labels; None for all others.
+
+    Examples
+    --------
+    >>> get_zarr_reader("cells.tif") is None
+    True
+    """
+    from napari_samhq.io.ome_zarr_layers import is_zarr
+
+    paths = [path] if isinstance(path, str) else path
+    return _read_files if all(is_zarr(one) for one in paths) else None
 
 
 def _reader_of(

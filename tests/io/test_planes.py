@@ -142,3 +142,15 @@ def test_axes_are_named_by_the_image(tmp_path: Path, axes: str) -> None:
     names = list(leading_axes(tmp_path / "a.tif"))
     leading = axes.removesuffix("S")[:-2].lower()
     assert names == [name if name in "tzc" else f"axis-{i}" for i, name in enumerate(leading)]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_arrays_of_zarr_name_their_axes(tmp_path: Path, version: int) -> None:
+    import zarr
+
+    path, names = tmp_path / "a.zarr", ("t", "z", "y", "x")
+    options = {"dimension_names": names} if version == 3 else {}
+    array = zarr.create_array(path, shape=(2, 3, 8, 8), dtype="u1", zarr_format=version, **options)
+    if version == 2:
+        array.attrs["_ARRAY_DIMENSIONS"] = list(names)
+    assert leading_axes(path) == {"t": 2, "z": 3}

@@ -378,7 +378,9 @@ def _of_zarr(path: Path) -> Calibration | None:
         return None
     if len(sizes) != len(named):
         return None
-    kept = [index for index, axis in enumerate(named) if axis.get("type") != "channel"]
+    # Some programs name the axis and leave out its type.
+    channel = [axis.get("type") == "channel" or axis.get("name") == "c" for axis in named]
+    kept = [index for index, is_one in enumerate(channel) if not is_one]
     units = [short_unit(named[i].get("unit", "")) for i in kept]
     return _if_known([sizes[i] for i in kept], units, tuple(str(named[i]["name"]) for i in kept))
 

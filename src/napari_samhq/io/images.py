@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["IMAGE_SUFFIXES", "open_array", "open_image", "plane_index", "read_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "open_array",
+    "open_image",
+    "open_levels",
+    "plane_index",
+    "read_image",
+]
 
 _TIFF = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*_TIFF, *PICTURE_SUFFIXES, ".npy", ".zarr", *BIOIO_SUFFIXES)
@@ -172,7 +179,7 @@ def open_array(
     """
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
-        levels, has_color = _open(path, as_labels=as_labels)
+        levels, has_color = open_levels(path, as_labels=as_labels)
         if channels is not None:
             levels, has_color, _ = picked_channels(levels[:1], has_color, path, channels)
     if as_labels and has_color:
@@ -187,7 +194,7 @@ def _chosen(
     as_labels: bool = False,
 ) -> tuple[list[Any], tuple[int, ...]]:
     """Open all levels, with the chosen channels alone, and find the index of the wanted plane."""
-    levels, has_color = _open(path, as_labels=as_labels)
+    levels, has_color = open_levels(path, as_labels=as_labels)
     if channels is None:
         return levels, _plane_of(levels[0], has_color, plane, path)
     levels, has_color, axis = picked_channels(levels, has_color, path, channels)
@@ -198,8 +205,26 @@ def _chosen(
     return levels, (*index[:axis], 0, *index[axis:])
 
 
-def _open(path: Path, *, as_labels: bool = False) -> tuple[list[Any], bool | None]:
-    """Open all levels; None: the file leaves open whether its last axis is colour."""
+def open_levels(path: Path, *, as_labels: bool = False) -> tuple[list[Any], bool | None]:
+    """Open all levels of an image, the full resolution first.
+
+    Parameters
+    ----------
+    path, as_labels : optional
+        As :func:`read_image`.
+
+    Returns
+    -------
+    levels : list of arrays
+        As :func:`open_array`.
+    has_color : bool or None
+        Whether the last axis is colour; None: the file leaves that open.
+
+    Raises
+    ------
+    FileError
+        As :func:`read_image`.
+    """
     if bioio_file(path) is not None:
         scene = open_scene(path)
         return [scene], scene.axes[-1] == "s"

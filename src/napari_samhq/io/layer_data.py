@@ -23,6 +23,9 @@ from napari_samhq.io.labelme import read_labelme_layers
 from napari_samhq.io.labels import LABEL_SUFFIXES, read_labels
 from napari_samhq.io.names import image_stem
 from napari_samhq.io.objects import labels_of, smallest_type
+from napari_samhq.io.ome_zarr import is_label_group
+from napari_samhq.io.ome_zarr_layers import is_zarr, placed, read_image_layers
+from napari_samhq.io.ome_zarr_plates import about_group
 from napari_samhq.io.planes import Position, stack_lengths, stack_positions
 from napari_samhq.io.yolo import image_of_yolo, looks_like_yolo, read_yolo
 
@@ -52,7 +55,7 @@ def is_readable(path: str | Path) -> bool:
     Parameters
     ----------
     path : str or Path
-        A file, or the folder of an OME-Zarr.
+        A file, or the folder of a zarr.
     """
     path = Path(path)
     name = path.name.lower()
@@ -61,9 +64,7 @@ def is_readable(path: str | Path) -> bool:
     if name.endswith((".geojson", ".roi")):
         return True
     if path.is_dir():
-        from napari_samhq.io.ome_zarr import is_label_group
-
-        return is_label_group(path)
+        return is_zarr(path)
     if name.endswith(".json"):
         return _looks_like_coco(path) or is_labelme_file(path)
     if name.endswith(".txt"):
@@ -79,8 +80,8 @@ def read_layer_data(path: str | Path, *, strict: bool = False) -> list[LayerData
     Parameters
     ----------
     path : str or Path
-        COCO, GeoJSON, ROIs of ImageJ, labelme, YOLO (beside its image), Cellpose's ``_seg.npy`` or
-        a label image (TIFF, PNG, npy, OME-Zarr).
+        COCO, GeoJSON, ROIs of ImageJ, labelme, YOLO (beside its image), Cellpose's ``_seg.npy``, a
+        label image (TIFF, PNG, npy, OME-Zarr), or an image, a plate or series of OME-Zarr.
     strict : bool, optional
         Refuse a file in which an object cannot be used, in place of leaving it out.
 
@@ -90,6 +91,7 @@ def read_layer_data(path: str | Path, *, strict: bool = False) -> list[LayerData
         Labels layers, one for each image of the file; their features have a row for each object,
         with its ``index``, ``name``, ``category`` and ``score``. Points and lines, and boxes
         without a mask, become points and shapes with the features ``object`` and ``polarity``.
+        Images become image layers, see :mod:`napari_samhq.io.ome_zarr_layers`.
 
     Raises
     ------
@@ -113,7 +115,7 @@ def read_layer_data(path: str | Path, *, strict: bool = False) -> list[LayerData
         from napari_samhq.io.imagej import read_imagej_rois
 
         return [_labels_layer(read_imagej_rois(path, strict=strict), None, image_stem(path.name))]
-    return [_of_label_image(path)]
+    return _of_zarr(path) if path.is_dir() else [_of_label_image(path)]
 
 
 # --------------------------------------------------------------------------------------- what it is
@@ -145,7 +147,7 @@ def _of_label_image(path: Path) -> LayerData:
     labels = found.labels.array if path.is_dir() else np.asarray(found.labels[...])
     options: dict[str, Any] = {"name": image_stem(path.name)}
     if found.calibration is not None:
-        options |= _placed(found.calibration)
+        options |= placed(found.calibration)
     if found.properties:
         import pandas as pd
 
@@ -154,17 +156,17 @@ def _of_label_image(path: Path) -> LayerData:
     return labels, options, "labels"
 
 
-def _placed(calibration: Calibration) -> dict[str, Any]:
-    if calibration.in_plane() is None:  # known along rows or columns only: shown as it is, square
-        calibration = replace(
-            calibration,
-            pixel_size=(*calibration.pixel_size[:-2], 1.0, 1.0),
-            units=(*calibration.units[:-2], "pixel", "pixel"),
-        )
-    placed: dict[str, Any] = {"scale": calibration.pixel_size, "units": calibration.units}
-    if all(calibration.axes):
-        placed["axis_labels"] = calibration.axes
-    return placed
+def _of_zarr(path: Path) -> list[LayerData]:
+    """Open labels, or images with the labels that lie in their folder."""
+    if is_label_group(path):
+        return [_of_label_image(path)]
+    layers = read_image_layers(path)
+    listed = about_group(path / "labels").get("labels") if is_zarr(path / "labels") else None
+    for name in listed if isinstance(listed, list) else []:
+        inside = path / "labels" / str(name)
+        if inside.resolve().is_relative_to(path.resolve()) and is_label_group(inside):
+            layers.append(_of_label_image(inside))
+    return layers
 
 
 def _of_geojson(path: Path, strict: bool) -> list[LayerData]:
@@ -190,7 +192,7 @@ def _noted_placement(features: Features, ndim: int) -> dict[str, Any]:
     if not isinstance(size, list) or not isinstance(unit, str | list):
         return {}
     try:
-        return _placed(Calibration.of(ndim, size, unit))
+        return placed(Calibration.of(ndim, size, unit))
     except (
         ValueError,
         TypeError,

@@ -14,7 +14,7 @@ from typing import Any
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
 
-__all__ = ["ImageInside", "image_inside", "images_inside", "is_collection"]
+__all__ = ["ImageInside", "about_group", "image_inside", "images_inside", "is_collection"]
 
 _LAYOUT = "bioformats2raw.layout"
 _WELL = re.compile(r"([A-Za-z]+)/?(\d+)")
@@ -43,7 +43,7 @@ class ImageInside:
 
 def is_collection(path: str | Path) -> bool:
     """Tell whether a folder is a plate, a well or a collection of series, and no image itself."""
-    about = _about(Path(path))
+    about = about_group(Path(path))
     return "multiscales" not in about and any(key in about for key in ("plate", "well", _LAYOUT))
 
 
@@ -76,7 +76,7 @@ def images_inside(
     Where `bioformats2raw` wrote a plate, its metadata of the plate count.
     """
     path = Path(path)
-    about = _about(path)
+    about = about_group(path)
     if "plate" in about:
         listed = _of_plate(path, about["plate"])
     elif "well" in about:
@@ -120,8 +120,8 @@ def image_inside(path: Path) -> Path:
     )
 
 
-def _about(path: Path) -> dict[str, Any]:
-    """Read what the group says of itself; version 0.5 has a level more than 0.4."""
+def about_group(path: Path) -> dict[str, Any]:
+    """Read what a group says of itself; version 0.5 has a level more than 0.4."""
     import zarr
 
     try:
@@ -136,7 +136,7 @@ def _of_plate(path: Path, plate: Any) -> list[ImageInside]:
     found: list[ImageInside] = []
     for well in _paths(plate, "wells", path):
         folder = _within(path, well)
-        about = _about(folder).get("well")
+        about = about_group(folder).get("well")
         if about is None:
             continue  # plates name wells that were never acquired
         found += _of_well(folder, about, well.replace("/", ""))
@@ -150,7 +150,7 @@ def _of_well(path: Path, well: Any, name: str) -> list[ImageInside]:
 
 def _of_series(path: Path) -> list[ImageInside]:
     """List series: by their list, and for want of one by the numbers of folders."""
-    said = _about(path / "OME").get("series")
+    said = about_group(path / "OME").get("series")
     if not isinstance(said, list):
         with explained("read", path, "Check the permission to read it."):
             numbered = [one.name for one in path.iterdir() if one.is_dir() and one.name.isdigit()]

@@ -85,12 +85,20 @@ def _zarr_axes(path: Path) -> tuple[str, ...]:
     import zarr
 
     try:
-        attributes: object = dict(zarr.open_group(path, mode="r").attrs)
-        ome = attributes.get("ome", attributes) if isinstance(attributes, dict) else {}
-        axes = ome["multiscales"][0]["axes"]
-        return tuple(str(one["name"] if isinstance(one, dict) else one).lower() for one in axes)
-    except (KeyError, IndexError, TypeError, ValueError, OSError):
+        node = zarr.open(path, mode="r")
+        attributes: Any = dict(node.attrs)
+        if isinstance(node, zarr.Array):  # zarr 3 names dimensions; before, xarray did
+            names = getattr(node.metadata, "dimension_names", None)
+            return tuple(map(_named_axis, names or attributes["_ARRAY_DIMENSIONS"]))
+        axes = attributes.get("ome", attributes)["multiscales"][0]["axes"]
+        return tuple(map(_named_axis, axes))
+    except (KeyError, IndexError, TypeError, ValueError, OSError, AttributeError):
         return ()
+
+
+def _named_axis(axis: Any) -> str:
+    name = axis["name"] if isinstance(axis, dict) else axis
+    return "" if name is None else str(name).lower()
 
 
 def in_plane(
