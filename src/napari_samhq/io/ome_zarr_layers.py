@@ -172,8 +172,9 @@ def placed(calibration: Calibration) -> dict[str, Any]:
 
 def _lazy(arrays: Sequence[Any]) -> Any:
     """Read no pixel before it is looked at; what is damaged is told then."""
-    import dask.array as da
+    from importlib import import_module
 
+    da: Any = import_module("dask.array")  # half of it has types
     opened = [
         da.from_array(one, chunks=one.chunks, name=False, meta=np.empty((0,) * one.ndim, one.dtype))
         for one in arrays
