@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import napari_samhq
 from napari_samhq import _plugin
 
 PATH = Path(napari_samhq.__path__[0]) / "napari.yaml"
+TOOLS = Path(__file__).parents[1] / "tools"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,14 @@ def test_every_menu_can_be_contributed_to(manifest):
 
     known = {menu.value for menu in MenuId.contributables()}
     assert set(manifest.contributions.menus) <= known
+
+
+def test_the_settings_of_the_manifest_are_those_of_the_classes():
+    spec = spec_from_file_location("write_manifest", TOOLS / "write_manifest.py")
+    tool = module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    text = PATH.read_text(encoding="utf-8")
+    assert tool.manifest(text) == text, "run tools/write_manifest.py"
 
 
 def test_the_widget_takes_the_viewer_by_the_name_that_napari_knows():

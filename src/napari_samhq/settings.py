@@ -1,10 +1,11 @@
 """Settings, one frozen class per job, one field per setting: default, bounds and help together.
 
-The dock's form, the command line and the record of how an object was made all read these classes,
-so that a setting is described once::
+The dock's form, the command line, the manifest (by ``tools/write_manifest.py``) and the record of
+how an object was made all read these classes, so that a setting is described once::
 
     CommitRules        how a mask becomes an object in a labels layer
     SessionSettings    how an annotation session works
+    DockSettings       which sections of the dock are open
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CommitRules",
+    "DockSettings",
     "Mode",
     "Overlap",
     "SessionSettings",
@@ -284,3 +286,18 @@ class SessionSettings(Settings):
         "Save as I work",
         "Keeps each step in a file, so that nothing is lost if the program or the machine stops.",
     )
+
+
+@checked
+class DockSettings(Settings):
+    """Which sections of the dock are open.
+
+    Examples
+    --------
+    >>> DockSettings().objects_open
+    False
+    """
+
+    objects_open: bool = setting(False, "Show the table of objects", "")
+    refine_open: bool = setting(False, "Show 'From a Labels layer'", "")
+    settings_open: bool = setting(False, "Show 'Output and settings'", "")

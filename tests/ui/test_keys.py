@@ -6,10 +6,7 @@ import re
 
 import pytest
 from napari.components import ViewerModel
-from npe2 import PluginManifest
 
-import napari_samhq
-from napari_samhq.settings import CommitRules, SessionSettings
 from napari_samhq.ui.keys import KEYS, KeyRing, parse_keys, taken_keys, written
 
 # Labels layers have an undo of their own, which napari asks first while such a layer is active.
@@ -120,28 +117,14 @@ def test_keys_are_written_in_words(ring):
     assert ring.written("nothing") == ""
 
 
-@pytest.fixture(scope="module")
-def configurations():
-    path = f"{napari_samhq.__path__[0]}/napari.yaml"
-    return PluginManifest.from_file(path).contributions.configurations
+@pytest.mark.usefixtures("_menus")
+def test_what_napari_keeps_private_is_still_there():
+    # All that is used of it: the keys and titles of the menus. Where this fails, napari has moved
+    # them: mend `taken_keys` in ui/keys.py, the only place that asks; without an answer, leave the
+    # menus' keys out there, and list those that matter by hand.
+    from napari._app_model import get_app_model
 
-
-def test_the_preferences_list_all_keys(configurations):
-    listed = configurations["keys"].properties
-    assert [(a, p.default, p.title) for a, p in listed.items()] == [
-        (key.action, key.keys, key.what) for key in KEYS
-    ]
-
-
-@pytest.mark.parametrize(
-    ("group", "settings"), [("session", SessionSettings), ("rules", CommitRules)]
-)
-def test_the_preferences_list_all_settings_as_they_are_declared(configurations, group, settings):
-    listed = configurations[group].properties
-    assert list(listed) == [one.name for one in settings.described()]
-    for one in settings.described():
-        found = listed[one.name]
-        assert found.python_type is one.kind
-        assert (found.default, found.title, found.description) == (one.default, one.title, one.help)
-        assert tuple(found.enum or ()) == one.choices
-        assert (found.minimum, found.maximum) == (one.low, one.high)
+    app = get_app_model()
+    titles = {rule.command_id: app.commands[rule.command_id].title for rule in app.keybindings}
+    assert any("Save Selected Layers" in title for title in titles.values())
+    assert all(rule.keybinding.parts for rule in app.keybindings)

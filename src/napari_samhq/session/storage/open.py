@@ -184,7 +184,9 @@ def _known_model(saved: SavedSession) -> str:
 
 def _can_be_edited(layer: Layer) -> bool:
     """Whether it is a labels layer that is not only for looking at, as those of large images."""
-    return layer._type_string == "labels" and not layer.multiscale
+    from napari.layers import Labels
+
+    return isinstance(layer, Labels) and not layer.multiscale
 
 
 def _shape(image: Image) -> tuple[int, ...]:
