@@ -21,9 +21,9 @@ from nuclei import otsu_watershed
 
 import napari_samhq as samhq
 from napari_samhq.batch.candidates import Candidates, find_candidates
-from napari_samhq.core.metrics import match
-from napari_samhq.training.data import Record, read_manifest, split_by_group
+from napari_samhq.core.measure.metrics import match
 from napari_samhq.training.evaluate import chosen_records, read_pair
+from napari_samhq.training.micro.data import Record, read_manifest, split_by_group
 
 IOUS = (0.5, 0.7, 0.9)
 SCORES = tuple(np.round(np.arange(0.1, 0.95, 0.1), 2).tolist())

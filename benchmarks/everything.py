@@ -24,7 +24,7 @@ from skimage.io import imread
 
 import napari_samhq as samhq
 from napari_samhq.batch.candidates import find_candidates
-from napari_samhq.core.metrics import match
+from napari_samhq.core.measure.metrics import match
 from napari_samhq.inference.settings import AutomaticSettings
 
 MIB = 2**20
@@ -97,8 +97,8 @@ def measure_one(options: argparse.Namespace) -> None:
 
 def measure_quality(options: argparse.Namespace) -> None:
     """Print AP at an IoU of 0.5 on held-out images, for several thresholds."""
-    from napari_samhq.training.data import read_manifest, split_by_group
     from napari_samhq.training.evaluate import read_pair
+    from napari_samhq.training.micro.data import read_manifest, split_by_group
 
     _, validation = split_by_group(read_manifest(options.data))
     records = [r for r in validation if r.source == options.source][: options.images]

@@ -25,11 +25,11 @@ import numpy as np
 
 import napari_samhq as samhq
 from napari_samhq.cli.train import changes_of, pairs_in
-from napari_samhq.core.metrics import match
+from napari_samhq.core.measure.metrics import match
 from napari_samhq.io.images import read_image
-from napari_samhq.training.examples import checked_examples
-from napari_samhq.training.measuring import measured
-from napari_samhq.training.tuning_settings import TuningSettings
+from napari_samhq.training.finetune.examples import checked_examples
+from napari_samhq.training.finetune.measuring import measured
+from napari_samhq.training.finetune.settings import TuningSettings
 
 NAMES = ("box", "box boundary", "click", "click boundary")
 FOUND = ("everything, this", "everything, next")

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_samhq.core.quality import compare_labels
-from napari_samhq.core.run_labels import RunLabels
+from napari_samhq.core.labels.run_labels import RunLabels
+from napari_samhq.core.measure.quality import compare_labels
 from napari_samhq.io.coco import CocoImage, write_coco
 from napari_samhq.io.geojson import write_geojson
 from napari_samhq.io.imagej import write_imagej_rois

@@ -21,11 +21,11 @@ import napari_samhq as samhq
 from napari_samhq.batch.everything import finished, local_workers
 from napari_samhq.batch.opening import in_memory_site
 from napari_samhq.batch.run import iter_publish, iter_segment
-from napari_samhq.core.metrics import match
-from napari_samhq.core.tiling import TileGrid
+from napari_samhq.core.measure.metrics import match
+from napari_samhq.core.tiles.grid import TileGrid
 from napari_samhq.inference.settings import AutomaticSettings, Search
-from napari_samhq.training.data import read_manifest, split_by_group
 from napari_samhq.training.evaluate import read_pair
+from napari_samhq.training.micro.data import read_manifest, split_by_group
 
 PIECE_PX = 300  # sides of crops: borders of tiles do not fall on theirs
 PIECE_SHARE = 0.1

@@ -21,9 +21,8 @@ import numpy as np
 import torch
 
 import napari_samhq as samhq
-from napari_samhq.core.metrics import iou
+from napari_samhq.core.measure.metrics import iou
 from napari_samhq.inference.enlarging import Enlarger
-from napari_samhq.training.data import read_manifest, split_by_group
 from napari_samhq.training.evaluate import (
     Target,
     chosen_records,
@@ -32,6 +31,7 @@ from napari_samhq.training.evaluate import (
     targets_of,
     window_of,
 )
+from napari_samhq.training.micro.data import read_manifest, split_by_group
 
 
 class Looks:

@@ -19,10 +19,9 @@ import torch
 from skimage.transform import resize
 
 import napari_samhq as samhq
-from napari_samhq.core.metrics import boundary_iou, iou
-from napari_samhq.core.windows import LARGEST_SHARE, Windows
+from napari_samhq.core.measure.metrics import boundary_iou, iou
+from napari_samhq.core.tiles.windows import LARGEST_SHARE, Windows
 from napari_samhq.inference.windowed import WindowedPredictor
-from napari_samhq.training.data import read_manifest, split_by_group
 from napari_samhq.training.evaluate import (
     chosen_records,
     deepest_point,
@@ -30,6 +29,7 @@ from napari_samhq.training.evaluate import (
     targets_of,
     window_of,
 )
+from napari_samhq.training.micro.data import read_manifest, split_by_group
 
 SIDE = 4  # windows of scale 1 that the large image spans
 

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 
 import napari_samhq as samhq
-from napari_samhq.core.metrics import boundary_iou, iou
-from napari_samhq.core.quality import ObjectQuality, Quality
-from napari_samhq.core.worst_cases import WorstCases, picture_of_cases
-from napari_samhq.training.data import read_manifest, split_by_group, stretch_to_uint8
+from napari_samhq.core.display.worst_objects import WorstCases, picture_of_cases
+from napari_samhq.core.measure.metrics import boundary_iou, iou
+from napari_samhq.core.measure.quality import ObjectQuality, Quality
 from napari_samhq.training.evaluate import chosen_records, deepest_point, read_pair, targets_of
+from napari_samhq.training.micro.data import read_manifest, split_by_group, stretch_to_uint8
 
 
 def main() -> None:

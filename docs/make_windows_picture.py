@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_samhq.core.prompts import Prompt
-from napari_samhq.core.windows import Window, Windows
+from napari_samhq.core.prompts.prompt import Prompt
+from napari_samhq.core.tiles.windows import Window, Windows
 
 IMAGE = (4096, 6144)
 SHRINK = 8  # image pixels per unit of the picture

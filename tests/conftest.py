@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fakes import FakePredictor
+from support.fakes import FakePredictor
 
 if TYPE_CHECKING:
     import numpy as np

@@ -77,9 +77,9 @@ import tempfile
 from pathlib import Path
 
 from napari_samhq.errors import TrainingError
-from napari_samhq.training.finetune import iter_finetune
-from napari_samhq.training.tuning_events import Learned
-from small_tuning import QUICK, discs, write_small_model
+from napari_samhq.training.finetune.api import iter_finetune
+from napari_samhq.training.finetune.events import Learned
+from support.small_tuning import QUICK, discs, write_small_model
 
 images, labels = discs()
 with tempfile.TemporaryDirectory() as folder:

@@ -143,7 +143,7 @@ def test_no_exception_of_any_kind_is_caught_and_forgotten() -> None:
 def test_the_number_of_threads_is_left_to_the_user() -> None:
     # Training's worker processes are its own; everything else runs in the user's.
     found = [p for p in MODULES if "set_num_threads" in p.read_text(encoding="utf-8")]
-    assert {p.parent.name for p in found} <= {"training"}
+    assert {p.parent.name for p in found} <= {"micro"}
 
 
 def test_no_module_is_larger_than_one_can_read_at_a_sitting() -> None:

@@ -2,7 +2,7 @@ from ._version import __version__
 from .batch.everything import segment_everything
 from .checkpoints.load import LoadedModel, load_model
 from .checkpoints.registry import ModelInfo, list_models
-from .core.prompts import Prompt
+from .core.prompts.prompt import Prompt
 from .engine.replay import replay
 from .errors import (
     Cancelled,

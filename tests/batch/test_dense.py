@@ -10,8 +10,6 @@ import pytest
 from scipy import ndimage
 
 import napari_samhq as samhq
-from fakes import FakePredictor
-from fakes_of_objects import MapsPredictor, ObjectPredictor, blobs, pictured
 from napari_samhq.batch.candidates import find_candidates
 from napari_samhq.batch.everything import segment_everything
 from napari_samhq.batch.plan import Plan
@@ -21,6 +19,8 @@ from napari_samhq.batch.site import Site
 from napari_samhq.batch.workers import Serial
 from napari_samhq.inference.settings import AutomaticSettings, DenseSettings
 from napari_samhq.inference.source import ImageSource
+from support.fakes import FakePredictor
+from support.fakes_of_objects import MapsPredictor, ObjectPredictor, blobs, pictured
 
 LOOSE = {"smallest_px": 1, "min_score": 0.1}
 

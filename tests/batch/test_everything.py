@@ -11,8 +11,6 @@ import pytest
 from scipy import ndimage
 
 import napari_samhq as samhq
-from fakes import FakePredictor
-from fakes_of_objects import ObjectPredictor, blobs
 from napari_samhq.batch.candidates import find_candidates
 from napari_samhq.batch.everything import segment_everything
 from napari_samhq.batch.plan import Plan
@@ -21,10 +19,12 @@ from napari_samhq.batch.run import iter_publish, iter_segment
 from napari_samhq.batch.site import Site
 from napari_samhq.batch.tasks import choose_objects, paint_block
 from napari_samhq.batch.workers import Serial
-from napari_samhq.core.tiling import TileGrid
+from napari_samhq.core.tiles.grid import TileGrid
 from napari_samhq.inference.automatic import ask_tile, grid_points
 from napari_samhq.inference.settings import AutomaticSettings
 from napari_samhq.inference.source import ImageSource
+from support.fakes import FakePredictor
+from support.fakes_of_objects import ObjectPredictor, blobs
 
 
 class Shuffled(Serial):

@@ -18,13 +18,13 @@ import tifffile
 import zarr
 
 import napari_samhq as samhq
-from fakes_of_objects import ObjectPredictor, blobs
 from napari_samhq.batch.everything import segment_everything
 from napari_samhq.batch.plan import Plan
 from napari_samhq.batch.publish import run_of
 from napari_samhq.batch.results import FolderResults, answer_from_bytes, answer_to_bytes
 from napari_samhq.batch.run import RunFolder
 from napari_samhq.io.labels import write_labels
+from support.fakes_of_objects import ObjectPredictor, blobs
 
 SETTINGS = {"tile_px": 48, "halo_px": 12, "spacing_px": 8, "smallest_px": 1, "largest_px": 0}
 SHAPE = (130, 150)
@@ -311,7 +311,7 @@ def test_answers_survive_being_written(tmp_path, image):
 CHILD = """
 import sys
 import numpy as np
-from fakes_of_objects import ObjectPredictor
+from support.fakes_of_objects import ObjectPredictor
 from napari_samhq.batch.everything import segment_everything
 
 image, out, note = sys.argv[1:4]

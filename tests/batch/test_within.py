@@ -11,12 +11,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes_of_objects import ObjectPredictor, blobs
 from napari_samhq.batch.candidates import find_candidates
 from napari_samhq.batch.everything import segment_everything
-from napari_samhq.core.outline_masks import BothMasks, OutlineMask
-from napari_samhq.core.outlines import fill_polygon
+from napari_samhq.core.masks.outlines import fill_polygon
+from napari_samhq.core.prompts.outline_masks import BothMasks, OutlineMask
 from napari_samhq.errors import FileError, ImageError
+from support.fakes_of_objects import ObjectPredictor, blobs
 
 SMALL = {"spacing_px": 5, "smallest_px": 1, "largest_px": 0}
 

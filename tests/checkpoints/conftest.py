@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from fake_hub import FakeHub
 from napari_samhq.checkpoints import registry
+from support.fake_hub import FakeHub
 
 CONTENT = b"PK\x03\x04" + bytes(range(256)) * 300  # begins as a .pth file does; never parsed here
 

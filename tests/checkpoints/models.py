@@ -20,7 +20,7 @@ from napari_samhq.model import (
     TinyVitConfig,
 )
 from napari_samhq.model.serialization import without_random_weights
-from stand_in import stand_in
+from support.stand_in import stand_in
 
 TABLES = Path(__file__).parents[1] / "data" / "checkpoint_keys.json.gz"
 

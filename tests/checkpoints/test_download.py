@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fake_hub import PAGE
 from napari_samhq.checkpoints import cache, download, fetch, list_models, model_info
 from napari_samhq.errors import Cancelled, CheckpointError, DownloadError, SamHQWarning
+from support.fake_hub import PAGE
 
 from .conftest import CONTENT
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import loaded_fake
-from fakes import FakePredictor
 from napari_samhq.cli import viewer
+from support.commands import loaded_fake
+from support.fakes import FakePredictor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def predictor(monkeypatch: pytest.MonkeyPatch) -> FakePredictor:
     """Let the commands use a predictor that fills boxes and draws discs, in place of a model."""
     fake = FakePredictor()
-    for module in ("work", "demo"):
+    for module in ("segment_image", "demo"):
         monkeypatch.setattr(f"napari_samhq.cli.{module}.load", lambda *_: loaded_fake())
     monkeypatch.setattr("napari_samhq.inference.predictor.Predictor", lambda _: fake)
     monkeypatch.setattr(viewer, "has_display", lambda: False)

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from commands import run
 from napari_samhq.cli.paths import find_images
 from napari_samhq.errors import DeviceLostError
 from napari_samhq.io.coco import CocoImage, read_coco, write_coco
 from napari_samhq.io.images import read_image
 from napari_samhq.io.objects import objects_of
+from support.commands import run
 
 if TYPE_CHECKING:
-    from fakes import FakePredictor
     from napari_samhq.model import SamHQModel
+    from support.fakes import FakePredictor
 
 NAMES = ("a.npy", "Zellen 2 µm.npy", "c.npy")
 

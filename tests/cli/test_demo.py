@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from commands import SAMPLE, run
 from napari_samhq.cli import viewer
 from napari_samhq.io.images import read_image
+from support.commands import SAMPLE, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fakes import FakePredictor
+    from support.fakes import FakePredictor
 
 
 def test_the_demo_writes_labels_picture_and_table(predictor: FakePredictor, tmp_path: Path) -> None:

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from commands import SAMPLE, run
-from napari_samhq.cli.comparing import Derived
+from napari_samhq.cli.comparison import Derived
 from napari_samhq.io.images import read_image
+from support.commands import SAMPLE, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fakes import FakePredictor
+    from support.fakes import FakePredictor
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ import tifffile
 import zarr
 from PIL import Image
 
-from commands import run
 from napari_samhq.io.geojson import read_geojson, write_features
 from napari_samhq.io.imagej import read_imagej_rois
 from napari_samhq.io.images import read_image
 from napari_samhq.io.labels import write_labels
 from napari_samhq.io.objects import objects_of
 from napari_samhq.io.results import read_objects, write_labels_as
-from plates import SHAPE, pixels, write_plate, write_series
+from support.commands import run
+from support.plates import SHAPE, pixels, write_plate, write_series
 
 
 def two_objects():

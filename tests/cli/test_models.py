@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from commands import run
 from napari_samhq import checkpoints
+from support.commands import run
 
 if TYPE_CHECKING:
     from pathlib import Path

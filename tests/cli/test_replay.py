@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from commands import loaded_fake, run
-from fakes import FakePredictor
 from napari_samhq.io.images import read_image
+from support.commands import loaded_fake, run
+from support.fakes import FakePredictor
 
 if TYPE_CHECKING:
     from pathlib import Path

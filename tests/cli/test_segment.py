@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import loaded_fake, run
-from fakes import FakePredictor
-from fakes_of_objects import MapsPredictor, blobs, pictured
 from napari_samhq import errors
-from napari_samhq.core.images import to_rgb8
+from napari_samhq.core.images.rgb8 import to_rgb8
 from napari_samhq.io.images import read_image
+from support.commands import loaded_fake, run
+from support.fakes import FakePredictor
+from support.fakes_of_objects import MapsPredictor, blobs, pictured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -266,7 +266,7 @@ def test_a_mask_as_prompts_is_told_and_taken_apart(
 def test_everything_by_the_dense_head(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     finder, outliner = MapsPredictor(name="finder"), FakePredictor(name="outliner")
     known = {"finder": finder, "outliner": outliner}
-    monkeypatch.setattr("napari_samhq.cli.work.load", lambda name, *_: loaded_fake(name))
+    monkeypatch.setattr("napari_samhq.cli.segment_image.load", lambda name, *_: loaded_fake(name))
     monkeypatch.setattr(
         "napari_samhq.inference.predictor.Predictor", lambda loaded: known[loaded.fingerprint]
     )

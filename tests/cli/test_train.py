@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 import napari_samhq as samhq
-from commands import run
-from small_tuning import discs, write_small_model
+from support.commands import run
+from support.small_tuning import discs, write_small_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from commands import run, run_process
 from napari_samhq.io.images import read_image
+from support.commands import run, run_process
 
 if TYPE_CHECKING:
-    from fakes import FakePredictor
     from napari_samhq.model import SamHQModel
+    from support.fakes import FakePredictor
 
 # ------------------------------------------------------------------------------ usage and failures
 

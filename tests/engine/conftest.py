@@ -1,3 +1,3 @@
-from session_fixtures import annotate, engine, held, predictor, session, viewer
+from support.session_fixtures import annotate, engine, held, predictor, session, viewer
 
 __all__ = ["annotate", "engine", "held", "predictor", "session", "viewer"]

@@ -13,15 +13,15 @@ from napari.components import ViewerModel
 from typer.testing import CliRunner
 
 import napari_samhq as samhq
-from fakes import FakePredictor
 from napari_samhq.cli import app
-from napari_samhq.core.drafts import Draft
-from napari_samhq.core.drawn import Drawn, DrawnShape
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.journal.drafts import Draft
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnShape
 from napari_samhq.engine.engine import Engine, ModelSource, Question, Request, shared_engine
 from napari_samhq.engine.plane_view import PlaneView
 from napari_samhq.errors import DeviceLostError, DownloadError, FileError, OutOfMemoryError
 from napari_samhq.session import Session, State, annotate
+from support.fakes import FakePredictor
 
 
 def count(predictor, what):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakes import FakePredictor
 from napari_samhq import Predictor
 from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.engine.replay import replay
 from napari_samhq.errors import Cancelled, ImageError, SamHQWarning
 from napari_samhq.session.session import Session
 from napari_samhq.session.storage.snapshot import snapshot
-from session_work import new_viewer, work
+from support.fakes import FakePredictor
+from support.session_work import new_viewer, work
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_samhq.core.metrics import iou
+from napari_samhq.core.measure.metrics import iou
 from napari_samhq.io.images import read_image
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ import torch
 import zarr
 from typer.testing import CliRunner
 
-from fakes import FakePredictor
-from large import Counting
 from napari_samhq.cli import app
-from napari_samhq.core.prompts import Prompt
+from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.inference.ahead import look_ahead
 from napari_samhq.inference.predictor import Predictor
 from napari_samhq.inference.source import ImageSource
 from napari_samhq.inference.store import EmbeddingStore
 from napari_samhq.inference.windowed import WindowedPredictor
+from support.fakes import FakePredictor
+from support.large import Counting
 
 
 def over(shape, predictor, store) -> WindowedPredictor:

@@ -9,8 +9,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from fakes_of_objects import MapsPredictor, pictured
-from napari_samhq.core.metrics import match
+from napari_samhq.core.measure.metrics import match
 from napari_samhq.errors import ModelError
 from napari_samhq.inference import Predictor
 from napari_samhq.inference.dense import find_objects
@@ -18,6 +17,7 @@ from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.object_maps import ObjectMaps, SupportsDenseMaps
 from napari_samhq.model import ConvEncoderConfig, SamHQConfig, SamHQModel
+from support.fakes_of_objects import MapsPredictor, pictured
 
 
 def touching_cells(shape=(160, 200), seed=0):

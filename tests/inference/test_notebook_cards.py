@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from napari_samhq.checkpoints.registry import list_models
-from napari_samhq.core.prompts import Prompt
+from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.inference import Predictor
 from napari_samhq.inference.prediction import Prediction
 from napari_samhq.inference.windowed import WindowedPredictor
-from notebook_cards import Card
+from support.notebook_cards import Card
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_samhq.core.geometry import xy_to_rc
+from napari_samhq.core.geometry.frames import xy_to_rc
 from napari_samhq.inference.predictor import Predictor
 from napari_samhq.model import ImageFeatures, SamHQModel
-from parity import THREADS, Reference, chosen, stand_in_model, table
+from support.parity import THREADS, Reference, chosen, stand_in_model, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_samhq.core.prompts import Prompt
+from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.errors import (
     ImageError,
     ModelError,

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fakes import FakePredictor
 from napari_samhq.errors import ImageError, ModelError, PromptError, SamHQWarning
 from napari_samhq.inference.prediction import Prediction, SupportsPrediction
 from napari_samhq.inference.segment import LabelPainter, segment
+from support.fakes import FakePredictor
 
 IMAGE = np.arange(40 * 60).reshape(40, 60)
 

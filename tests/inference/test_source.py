@@ -11,11 +11,11 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from large import Counting
-from napari_samhq.core.images import to_rgb8
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.images.rgb8 import to_rgb8
 from napari_samhq.errors import FileError, ImageError, SamHQWarning
 from napari_samhq.inference.source import ImageSource, digest
+from support.large import Counting
 
 EVERYTHING = slice(None), slice(None)
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from embedding_writer import embedding, key
-from fakes import FakePredictor
 from napari_samhq.errors import FileError, SamHQWarning
 from napari_samhq.inference import store as store_module
 from napari_samhq.inference.store import EmbeddingStore, embedding_key
+from support.embedding_writer import embedding, key
+from support.fakes import FakePredictor
 
 ONE_ENTRY = 2 * (2**16 + 2**18)  # bytes in float16, without the header
 
@@ -159,7 +159,7 @@ def test_a_damaged_entry_is_removed_and_made_anew(tmp_path, damage) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, to be quick")
 def test_what_was_complete_survives_kill_9(tmp_path) -> None:
     kills, count = 20, 80
-    script = Path(__file__).parents[1] / "embedding_writer.py"
+    script = Path(__file__).parents[1] / "support" / "embedding_writer.py"
     done = subprocess.run(
         [sys.executable, script, tmp_path / "store", str(kills), str(count)],
         capture_output=True,
@@ -249,7 +249,7 @@ def test_an_entry_evicted_by_another_process_is_made_anew(tmp_path, evicted) -> 
 SHARING = """
 import sys
 import numpy as np
-from embedding_writer import embedding, key
+from support.embedding_writer import embedding, key
 from napari_samhq.inference.store import EmbeddingStore
 store = EmbeddingStore(sys.argv[1], memory_bytes=1)
 for number in np.random.default_rng(int(sys.argv[2])).permutation(12):

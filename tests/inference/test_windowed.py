@@ -10,14 +10,14 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import FakePredictor
-from large import Counting
-from napari_samhq.core.prompts import Prompt
+from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.errors import Cancelled, FileError, PromptError, SamHQWarning
 from napari_samhq.inference.predictor import Predictor
 from napari_samhq.inference.source import ImageSource
 from napari_samhq.inference.store import EmbeddingStore
 from napari_samhq.inference.windowed import WindowedPredictor
+from support.fakes import FakePredictor
+from support.large import Counting
 
 
 def disc(radius: float) -> int:

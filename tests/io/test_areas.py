@@ -14,7 +14,7 @@ from napari_samhq.errors import SamHQWarning
 from napari_samhq.io.objects import labels_of, leaves_of
 from napari_samhq.io.prompt_files import read_prompts
 from napari_samhq.io.results import read_objects
-from tessellations import tessellations
+from support.tessellations import tessellations
 
 SHAPE = (40, 40)
 

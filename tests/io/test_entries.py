@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import FileError, SamHQError, SamHQWarning
 from napari_samhq.io.coco import chosen_image, read_coco, read_coco_boxes
 from napari_samhq.io.geojson import read_geojson

@@ -16,7 +16,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_samhq.core.blocks import pooled
+from napari_samhq.core.tiles.blocks import pooled
 from napari_samhq.errors import FileError
 from napari_samhq.io import label_store
 from napari_samhq.io.label_store import LabelStore

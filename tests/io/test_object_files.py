@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import FileError
 from napari_samhq.io.coco import CocoImage, read_coco, write_coco
 from napari_samhq.io.geojson import read_geojson, write_geojson

@@ -15,7 +15,7 @@ from napari_samhq.errors import FileError, SamHQWarning
 from napari_samhq.io.labels import write_labels
 from napari_samhq.io.layer_data import read_layer_data
 from napari_samhq.io.ome_zarr_layers import read_image_layers
-from plates import SHAPE, pixels, write_plate, write_series
+from support.plates import SHAPE, pixels, write_plate, write_series
 
 PLATES = Path(__file__).parents[1] / "data" / "plates"
 

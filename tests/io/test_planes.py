@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import FileError, ImageError
 from napari_samhq.io.geojson import read_geojson, write_geojson
 from napari_samhq.io.imagej import read_imagej_rois, write_imagej_rois

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_samhq.core.drafts import Draft, Drafts
-from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
-from napari_samhq.core.identity import ImageIdentity
-from napari_samhq.core.planes import Plane
-from napari_samhq.core.sparse_labels import SparseLabels
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.images.identity import ImageIdentity
+from napari_samhq.core.journal.drafts import Draft, Drafts
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnPoint, DrawnShape
+from napari_samhq.core.labels.sparse_labels import SparseLabels
 from napari_samhq.errors import FileError, PromptError, SamHQWarning
 from napari_samhq.io.coco import chosen_image
 from napari_samhq.io.geojson_prompts import read_geojson_prompts, write_geojson_prompts

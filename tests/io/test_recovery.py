@@ -15,16 +15,16 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journals import RandomWork
 from napari_samhq.errors import FileError, SamHQWarning
 from napari_samhq.io import recovery
 from napari_samhq.io.recovery import RecoveryFile, read_recovery, recoverable_files
 from napari_samhq.io.recovery_folder import lock_path
 from napari_samhq.io.session_document import to_document
-from recovery_writer import digest, snapshot_of
+from support.journals import RandomWork
+from support.recovery_writer import digest, snapshot_of
 
 _IMPORTS = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})"
-_IMPORTS += "; from recovery_writer import *"
+_IMPORTS += "; from support.recovery_writer import *"
 
 
 def new_work(seed=0, shape=(60, 80)) -> RandomWork:

@@ -17,9 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from journals import RandomWork
-from napari_samhq.core.identity import ImageIdentity, content_digest
-from napari_samhq.core.sparse_labels import SparseLabels, base_of, edits_of
+from napari_samhq.core.images.identity import ImageIdentity, content_digest
+from napari_samhq.core.labels.sparse_labels import SparseLabels, base_of, edits_of
 from napari_samhq.errors import FileError
 from napari_samhq.io import session_document
 from napari_samhq.io.journal_writer import pack
@@ -31,6 +30,7 @@ from napari_samhq.io.session_document import (
     to_document,
 )
 from napari_samhq.io.session_files import read_session, source_of, write_session
+from support.journals import RandomWork
 
 SHAPES = [(40, 60), (300, 520), (3, 30, 40)]
 

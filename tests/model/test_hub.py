@@ -6,9 +6,9 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from fake_hub import FakeHub
 from napari_samhq.errors import CheckpointError, DownloadError
 from napari_samhq.model import SamHQConfig, SamHQModel, SamHQProcessor, SamHQVisionConfig
+from support.fake_hub import FakeHub
 
 NAME, COMMIT = "syscv-community/sam-hq-vit-base", "c" * 40
 

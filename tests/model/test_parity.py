@@ -12,7 +12,7 @@ import torch
 
 from napari_samhq.model import ImageFeatures, SamHQProcessor
 from napari_samhq.model.image_processor import pixel_values, upscale_logits
-from parity import FOLDER, THREADS, Reference, chosen, stand_in_model, table
+from support.parity import FOLDER, THREADS, Reference, chosen, stand_in_model, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import napari_samhq as samhq
-from napari_samhq.core.drawn import Drawn, DrawnPoint
-from napari_samhq.core.journal import ChoiceChanged, Committed
+from napari_samhq.core.journal.events import ChoiceChanged, Committed
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnPoint
 from napari_samhq.engine.engine import Engine
 from napari_samhq.errors import LayerError, PromptError
 from napari_samhq.session import Session, State

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from napari.components import ViewerModel
 
-from napari_samhq.core.sparse_labels import SparseLabels, rebuild_labels
+from napari_samhq.core.labels.sparse_labels import SparseLabels, rebuild_labels
 from napari_samhq.errors import LayerError, PromptError, SamHQError, SamHQWarning
 from napari_samhq.settings import CommitRules
 

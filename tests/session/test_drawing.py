@@ -226,8 +226,8 @@ def test_very_many_boxes_take_memory_by_their_size_not_by_the_image(
     viewer.add_image(np.zeros((400, 330), dtype=np.uint8))
     session = annotate(viewer)
     making, plane = session.desk.making, session.desk.plane()
-    from napari_samhq.core.drafts import Draft
-    from napari_samhq.core.drawn import Drawn
+    from napari_samhq.core.journal.drafts import Draft
+    from napari_samhq.core.journal.shapes_drawn import Drawn
 
     drafts = [
         Draft(i, Drawn(shapes=(session._rectangle(plane, box, False),)))

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from fakes import FakePredictor
-from fakes_of_objects import ObjectPredictor, blobs
 from napari_samhq.engine.replay import replay
 from napari_samhq.errors import Cancelled, ImageError, LayerError, SettingsError
 from napari_samhq.inference.settings import Search
@@ -17,7 +15,9 @@ from napari_samhq.io.session_files import read_session
 from napari_samhq.session import State
 from napari_samhq.session.everything import Everything
 from napari_samhq.session.storage.snapshot import snapshot
-from session_work import new_viewer
+from support.fakes import FakePredictor
+from support.fakes_of_objects import ObjectPredictor, blobs
+from support.session_work import new_viewer
 
 SETTINGS = {"spacing_px": 4, "tile_px": 40, "halo_px": 16, "smallest_px": 12, "min_score": 0.0}
 

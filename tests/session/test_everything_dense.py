@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fakes import FakePredictor
-from fakes_of_objects import MapsPredictor, blobs, pictured
 from napari_samhq.batch.everything import segment_everything
 from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.errors import ModelError, SettingsError
 from napari_samhq.inference.settings import Search
 from napari_samhq.session.everything import Everything
-from session_work import new_viewer
+from support.fakes import FakePredictor
+from support.fakes_of_objects import MapsPredictor, blobs, pictured
+from support.session_work import new_viewer
 
 SETTINGS = {"tile_px": 40, "halo_px": 16, "smallest_px": 12}
 

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from napari.components import ViewerModel
 
-from fakes import FakePredictor
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.session import Session, State
 from napari_samhq.session.layers.current_plane import current_plane, show_plane
-from places import PER_UM, placements
+from support.fakes import FakePredictor
+from support.places import PER_UM, placements
 
 few = settings(
     max_examples=6,

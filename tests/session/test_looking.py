@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_samhq.core.images import to_rgb8
+from napari_samhq.core.images.rgb8 import to_rgb8
 from napari_samhq.errors import ImageError, LayerError
 
 

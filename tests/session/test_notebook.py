@@ -5,8 +5,8 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 
-from notebook_cards import Card
-from session_work import new_viewer, work
+from support.notebook_cards import Card
+from support.session_work import new_viewer, work
 
 
 def test_objects_state_and_picture_are_shown(annotate) -> None:

@@ -11,11 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.session.storage.autosave import recover, recoverable
 from napari_samhq.session.storage.open import open_session
-from plain_session import Thing
-from random_prompts import RandomPrompts, numbers, picks
+from support.plain_session import Thing
+from support.random_prompts import RandomPrompts, numbers, picks
 
 values = st.integers(0, 9)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.io import imsave
 
-from napari_samhq.training.synthetic import synthetic_image
+from napari_samhq.training.micro.synthetic import synthetic_image
 
 
 @pytest.fixture(autouse=True)

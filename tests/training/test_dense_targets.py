@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_samhq.training.dense_targets import dense_targets, innermost
-from napari_samhq.training.synthetic import synthetic_image
+from napari_samhq.training.micro.synthetic import synthetic_image
 
 
 def test_two_that_touch_have_a_border_and_a_middle_each():

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from skimage.io import imread
 
-from fakes import FakePredictor
-from napari_samhq.core.metrics import iou
+from napari_samhq.core.measure.metrics import iou
 from napari_samhq.training.evaluate import (
     deepest_point,
     evaluate_image,
@@ -17,6 +16,7 @@ from napari_samhq.training.evaluate import (
     targets_of,
     window_of,
 )
+from support.fakes import FakePredictor
 
 
 def _discs():

@@ -14,7 +14,7 @@ from napari_samhq.training.losses import (
     ranking_loss,
     soft_iou,
 )
-from napari_samhq.training.queries import QueryHead
+from napari_samhq.training.micro.queries import QueryHead
 from napari_samhq.training.simulate import (
     clicks_in,
     corrective_clicks,

@@ -13,10 +13,10 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
-from fakes import FakePredictor
 from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.ui.dock import SamHQDock
 from napari_samhq.ui.preferences import Preferences
+from support.fakes import FakePredictor
 
 
 def pytest_collection_modifyitems(items):

@@ -13,7 +13,7 @@ from napari_samhq.session import Session
 from napari_samhq.session.storage.napari_files import read_layers
 from napari_samhq.session.storage.snapshot import SAVED_IN
 from napari_samhq.ui.dock import SamHQDock
-from session_work import states, work
+from support.session_work import states, work
 
 
 @pytest.fixture

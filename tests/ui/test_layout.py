@@ -14,7 +14,7 @@ from qtpy.QtCore import QLocale, Qt
 from qtpy.QtGui import QFont
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QSlider
 
-from napari_samhq.core.drafts import Drafts
+from napari_samhq.core.journal.drafts import Drafts
 
 _CONTROLS = (QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit, QSlider)
 
@@ -213,7 +213,7 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 app = QApplication([])
 assert app.devicePixelRatio() == 1.5
-from fakes import FakePredictor
+from support.fakes import FakePredictor
 from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.ui.dock import SamHQDock
 from napari_samhq.ui.preferences import Preferences

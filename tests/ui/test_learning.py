@@ -12,9 +12,9 @@ import torch
 from napari_samhq.checkpoints import list_heads, load_model
 from napari_samhq.engine.engine import Engine, ModelSource
 from napari_samhq.inference import Predictor
-from napari_samhq.training import tuning_settings
+from napari_samhq.training.finetune import settings as tuning_settings
 from napari_samhq.ui.dock import SamHQDock
-from small_tuning import discs, write_small_model
+from support.small_tuning import discs, write_small_model
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,8 @@ def test_before_and_after_are_shown_and_taken_away(dock, qtbot):
 
 def test_cancel_writes_nothing(dock, qtbot, quick, monkeypatch):
     monkeypatch.setattr(
-        "napari_samhq.training.tuner.Tuner.is_over", property(lambda self: self.step > 100_000)
+        "napari_samhq.training.finetune.tuner.Tuner.is_over",
+        property(lambda self: self.step > 100_000),
     )
     panel = dock.learning
     learn(dock, "mine")
@@ -120,7 +121,8 @@ def test_cancel_writes_nothing(dock, qtbot, quick, monkeypatch):
 
 def test_one_may_go_on_working_meanwhile(dock, qtbot, monkeypatch):
     monkeypatch.setattr(
-        "napari_samhq.training.tuner.Tuner.is_over", property(lambda self: self.step > 100_000)
+        "napari_samhq.training.finetune.tuner.Tuner.is_over",
+        property(lambda self: self.step > 100_000),
     )
     learn(dock, "mine")
     qtbot.waitUntil(
@@ -180,7 +182,8 @@ def test_it_learns_to_find_where_an_area_is_finished(dock, qtbot, quick, tmp_pat
 
 def test_closing_the_dock_ends_it(dock, qtbot, quick, monkeypatch):
     monkeypatch.setattr(
-        "napari_samhq.training.tuner.Tuner.is_over", property(lambda self: self.step > 100_000)
+        "napari_samhq.training.finetune.tuner.Tuner.is_over",
+        property(lambda self: self.step > 100_000),
     )
     learn(dock, "mine")
     qtbot.waitUntil(

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.engine.plane_view import PlaneView
 from napari_samhq.session import Candidate
 from napari_samhq.ui.thumbnails import names_by_size, thumbnails

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.batch.opening import in_memory_site
-from napari_samhq.core.bars import reporting
+from napari_samhq.core.util.progress import reporting
 from napari_samhq.errors import FileError, ImageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_samhq.batch.site import Site
     from napari_samhq.batch.workers import Workers
     from napari_samhq.checkpoints import LoadedModel
-    from napari_samhq.core.tiling import Region
+    from napari_samhq.core.tiles.grid import Region
     from napari_samhq.inference.automatic import SupportsLogits
     from napari_samhq.inference.settings import FindSettings, Method
     from napari_samhq.inference.source import ImageSource
@@ -93,7 +93,7 @@ def segment_everything(
     within : array of shape (H, W), optional
         A region of interest of any shape: bool, or labels of which all count. Nothing outside is
         asked, and objects with a pixel outside are left out. Numpy, zarr or dask, or an
-        :class:`~napari_samhq.core.outline_masks.OutlineMask`.
+        :class:`~napari_samhq.core.prompts.outline_masks.OutlineMask`.
     tile, halo : int, optional
         Side of a tile and how far the model sees beyond it, in pixels, if not as in the preset.
     contrast_limits : tuple of two floats, optional

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.batch.plan import UNREADABLE
-from napari_samhq.core.outline_masks import OutlineMask
-from napari_samhq.core.tiling import TileGrid
+from napari_samhq.core.prompts.outline_masks import OutlineMask
+from napari_samhq.core.tiles.grid import TileGrid
 from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_samhq.core.tiling import Region
+    from napari_samhq.core.tiles.grid import Region
     from napari_samhq.inference.source import ImageSource
 
 __all__ = ["image_identity", "mask_identity"]

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.batch.identity import image_identity, mask_identity
-from napari_samhq.core.outline_masks import BothMasks
+from napari_samhq.core.prompts.outline_masks import BothMasks
 from napari_samhq.errors import ImageError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_samhq.batch.site import Site
-    from napari_samhq.core.tiling import Region
+    from napari_samhq.core.tiles.grid import Region
     from napari_samhq.inference.automatic import SupportsLogits
     from napari_samhq.inference.settings import Search
     from napari_samhq.inference.source import ImageSource

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from napari_samhq.core.tiling import Region, TileGrid
+from napari_samhq.core.tiles.grid import Region, TileGrid
 from napari_samhq.errors import FileError
 from napari_samhq.inference.settings import AutomaticSettings, DenseSettings, FindSettings
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.stitching import Candidate, TileAnswer
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.tiles.stitching import Candidate, TileAnswer
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_samhq.batch import tasks
 from napari_samhq.batch.plan import Plan, TileKey
 from napari_samhq.batch.results import FolderResults, Results
-from napari_samhq.core.tiling import TileGrid
+from napari_samhq.core.tiles.grid import TileGrid
 from napari_samhq.inference.object_maps import Seen
 
 if TYPE_CHECKING:

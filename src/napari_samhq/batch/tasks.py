@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from napari_samhq.core.outline_masks import lies_within
-from napari_samhq.core.stitching import chosen, overlaps, paint
-from napari_samhq.core.tiling import Region, intersection
+from napari_samhq.core.prompts.outline_masks import lies_within
+from napari_samhq.core.tiles.grid import Region, intersection
+from napari_samhq.core.tiles.stitching import chosen, overlaps, paint
 from napari_samhq.errors import FileError
 from napari_samhq.inference.settings import AutomaticSettings, DenseSettings, changed
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from napari_samhq.batch.plan import Plan, TileKey
     from napari_samhq.batch.results import Results
-    from napari_samhq.core.stitching import Candidate, TileAnswer
-    from napari_samhq.core.tiling import Tile
+    from napari_samhq.core.tiles.grid import Tile
+    from napari_samhq.core.tiles.stitching import Candidate, TileAnswer
     from napari_samhq.inference.automatic import SupportsLogits
     from napari_samhq.inference.object_maps import Seen, SupportsDenseMaps
     from napari_samhq.inference.source import ImageSource

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.bars import reporting
+from ..core.util.progress import reporting
 from ..errors import CheckpointError, ModelError
 from . import cache
 from .devices import choose_device, choose_precision, move
@@ -64,7 +64,7 @@ class LoadedModel:
 
     def _repr_html_(self) -> str:
         """Show the model in notebooks."""
-        from napari_samhq.core.cards import card
+        from napari_samhq.core.display.html import card
 
         count = sum(weight.numel() for weight in self.network.parameters())
         facts = self.info.facts() | {

@@ -65,7 +65,7 @@ class ModelInfo:
 
     def _repr_html_(self) -> str:
         """Show what is known about the model in notebooks."""
-        from napari_samhq.core.cards import card
+        from napari_samhq.core.display.html import card
 
         return card(f"Model {self.name}", self.facts())
 

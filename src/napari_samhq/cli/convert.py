@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from napari_samhq.cli.common import Debug, Overwrite, reported
+from napari_samhq.cli.console import reported
+from napari_samhq.cli.options import Debug, Overwrite
 
 __all__ = ["convert"]
 

@@ -6,24 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_samhq.cli.common import (
+from napari_samhq.cli.console import is_installed, reported, say
+from napari_samhq.cli.options import (
     Debug,
     Device,
     Model,
     Overwrite,
     Precision,
     PrecisionOption,
-    is_installed,
     load,
-    reported,
-    say,
 )
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_samhq.cli.job import Result
+    from napari_samhq.cli.segment_prompts import Result
 
 __all__ = ["demo"]
 
@@ -69,7 +67,7 @@ def demo(
     image = read_image(_SAMPLE / "nuclei.png")
     prompts = read_boxes_csv(_SAMPLE / "nuclei_boxes.csv")
 
-    from napari_samhq.cli.job import segment_prompts
+    from napari_samhq.cli.segment_prompts import segment_prompts
     from napari_samhq.inference.predictor import Predictor
 
     loaded = load(model, device, precision)
@@ -105,9 +103,9 @@ def _write(
     import numpy as np
     from PIL import Image
 
-    from napari_samhq.core.images import to_rgb8
-    from napari_samhq.core.metrics import iou
-    from napari_samhq.core.overlay import overlay
+    from napari_samhq.core.display.overlay import overlay
+    from napari_samhq.core.images.rgb8 import to_rgb8
+    from napari_samhq.core.measure.metrics import iou
     from napari_samhq.io.atomic import replacing
     from napari_samhq.io.images import read_image
     from napari_samhq.io.labels import write_labels

@@ -5,19 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_samhq.cli.common import (
-    AsJson,
-    Debug,
-    Device,
-    Model,
-    Precision,
-    PrecisionOption,
-    load,
-    progress_bar,
-    reported,
-)
+from napari_samhq.cli.console import progress_bar, reported
+from napari_samhq.cli.options import AsJson, Debug, Device, Model, Precision, PrecisionOption, load
 from napari_samhq.cli.paths import only_image
-from napari_samhq.cli.views import (
+from napari_samhq.cli.view_options import (
     Channels,
     Field,
     Limits,

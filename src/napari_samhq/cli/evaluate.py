@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_samhq.cli.common import (
+from napari_samhq.cli.console import reported, tell_json
+from napari_samhq.cli.each_image import for_each, tell_failures
+from napari_samhq.cli.options import (
     AsJson,
     Debug,
     Device,
@@ -13,15 +15,13 @@ from napari_samhq.cli.common import (
     Overwrite,
     Precision,
     PrecisionOption,
-    reported,
-    tell_json,
     valid_output,
 )
-from napari_samhq.cli.everything import search_of
-from napari_samhq.cli.many import for_each, tell_failures
 from napari_samhq.cli.paths import Found, find_images
 from napari_samhq.cli.segment import Changes, FindBy, Preset
-from napari_samhq.cli.views import (
+from napari_samhq.cli.segment_everything import search_of
+from napari_samhq.cli.segment_image import Engine
+from napari_samhq.cli.view_options import (
     Channels,
     Connected,
     Field,
@@ -31,10 +31,9 @@ from napari_samhq.cli.views import (
     channels_of,
     plane_indices,
 )
-from napari_samhq.cli.work import Engine
 
 if TYPE_CHECKING:
-    from napari_samhq.cli.comparing import Comparison, Method
+    from napari_samhq.cli.comparison import Comparison, Method
 
 __all__ = ["evaluate"]
 
@@ -113,8 +112,8 @@ def evaluate(
     With --prompts the numbers say how well objects are outlined that somebody points at; with
     --everything also how well they are found at all.
     """
-    from napari_samhq.cli.comparing import Method, Pair, compare_one
-    from napari_samhq.core.worst_cases import WorstCases
+    from napari_samhq.cli.comparison import Method, Pair, compare_one
+    from napari_samhq.core.display.worst_objects import WorstCases
 
     method = _method(predictions, everything, prompts)
     valid_output(output, lambda _: None)
@@ -156,7 +155,7 @@ def _method(predictions: Path | None, everything: bool, prompts: str | None) -> 
     Derived or None
         Prompts from the true objects, unless it is another way.
     """
-    from napari_samhq.cli.comparing import Derived
+    from napari_samhq.cli.comparison import Derived
 
     given = {"predictions": predictions, "everything": everything, "prompts": prompts}
     chosen = [f"--{name}" for name, value in given.items() if value]

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_samhq.cli.common import AsJson, Debug, byte_progress, reported, tell_json
+from napari_samhq.cli.console import byte_progress, reported, tell_json
+from napari_samhq.cli.options import AsJson, Debug
 
 if TYPE_CHECKING:
     from napari_samhq.checkpoints import ModelInfo

@@ -20,7 +20,7 @@ from napari_samhq.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.core.prompts.prompt import Prompt
     from napari_samhq.inference.settings import Search
 
 __all__ = [
@@ -165,7 +165,7 @@ def image_in_recipe(path: Path, plane: Any, channels: Any = None) -> dict[str, A
     FileError
         If it cannot be read.
     """
-    from napari_samhq.core.identity import content_digest
+    from napari_samhq.core.images.identity import content_digest
     from napari_samhq.io.atomic import explained
     from napari_samhq.io.images import open_array
 
@@ -184,14 +184,14 @@ def digest_of_prompts(prompts: Mapping[int, Prompt]) -> str:
 
     Examples
     --------
-    >>> from napari_samhq.core.prompts import Prompt
+    >>> from napari_samhq.core.prompts.prompt import Prompt
     >>> one, other = ({1: Prompt(points=[[10, row]])} for row in (4, 5))
     >>> digest_of_prompts(one) == digest_of_prompts(other)
     False
     """
     import numpy as np
 
-    from napari_samhq.core.masks import CroppedMask
+    from napari_samhq.core.masks.cropped import CroppedMask
 
     digest = hashlib.sha256()
     for number in sorted(prompts):

@@ -6,22 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_samhq.cli.common import (
+from napari_samhq.cli.console import counted, progress_bar, reported, tell_json
+from napari_samhq.cli.options import (
     AsJson,
     Debug,
     Device,
     Overwrite,
     Precision,
     PrecisionOption,
-    counted,
     load,
-    progress_bar,
-    reported,
-    tell_json,
     valid_output,
 )
 from napari_samhq.cli.paths import only_image
-from napari_samhq.cli.views import Channels, Field, Well, channels_of
+from napari_samhq.cli.view_options import Channels, Field, Well, channels_of
 from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:

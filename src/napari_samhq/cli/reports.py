@@ -6,15 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_samhq.core.quality import Quality
+from napari_samhq.core.measure.quality import Quality
 from napari_samhq.io.json_files import without_nan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from napari_samhq.cli.comparing import Comparison
-    from napari_samhq.core.worst_cases import Case
+    from napari_samhq.cli.comparison import Comparison
+    from napari_samhq.core.display.worst_objects import Case
 
 __all__ = ["Report", "write_report"]
 
@@ -158,7 +158,7 @@ def write_report(report: Report, cases: Sequence[Case], targets: Mapping[str, Pa
     import pandas as pd
     from PIL import Image
 
-    from napari_samhq.core.worst_cases import picture_of_cases
+    from napari_samhq.core.display.worst_objects import picture_of_cases
     from napari_samhq.io.atomic import replacing
     from napari_samhq.io.json_files import write_json
 

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_samhq.cli.common import (
+from napari_samhq.cli.console import counted, is_installed, reported, say, tell_json
+from napari_samhq.cli.each_image import for_each, part_indices, tell_failures
+from napari_samhq.cli.options import (
     AsJson,
     Debug,
     Device,
@@ -13,19 +15,14 @@ from napari_samhq.cli.common import (
     Overwrite,
     Precision,
     PrecisionOption,
-    counted,
-    is_installed,
-    reported,
-    say,
-    tell_json,
     valid_output,
 )
-from napari_samhq.cli.everything import search_of
-from napari_samhq.cli.many import for_each, part_indices, tell_failures
 from napari_samhq.cli.paths import Found, find_images, one_image, part_of, renamed
 from napari_samhq.cli.records import RECORD_SUFFIX, record_path
-from napari_samhq.cli.telling import told_all, told_one
-from napari_samhq.cli.views import (
+from napari_samhq.cli.segment_everything import search_of
+from napari_samhq.cli.segment_image import Engine, Wanted, prepare, segment_one
+from napari_samhq.cli.summary import told_all, told_one
+from napari_samhq.cli.view_options import (
     Channels,
     Connected,
     Field,
@@ -39,7 +36,6 @@ from napari_samhq.cli.views import (
     limits_of,
     plane_indices,
 )
-from napari_samhq.cli.work import Engine, Wanted, prepare, segment_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

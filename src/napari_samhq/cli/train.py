@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_samhq.cli.common import (
+from napari_samhq.cli.console import progress_bar, reported, say
+from napari_samhq.cli.options import (
     AsJson,
     Debug,
     Device,
@@ -15,15 +16,12 @@ from napari_samhq.cli.common import (
     Precision,
     PrecisionOption,
     load,
-    progress_bar,
-    reported,
-    say,
 )
-from napari_samhq.cli.views import Channels, Connected, channels_of
+from napari_samhq.cli.view_options import Channels, Connected, channels_of
 
 if TYPE_CHECKING:
     from napari_samhq.settings import Settings
-    from napari_samhq.training.tuning_events import FineTuned, TuningEvent
+    from napari_samhq.training.finetune.events import FineTuned, TuningEvent
 
 __all__ = ["changes_of", "pairs_in", "train"]
 
@@ -102,7 +100,7 @@ def train(
 
     If nothing was learned, nothing is written, and the exit status is 1.
     """
-    from napari_samhq.training.tuning_settings import TuningSettings
+    from napari_samhq.training.finetune.settings import TuningSettings
 
     given = {"steps": steps, "minutes": minutes, "prompts": prompts, "parts": parts, "seed": seed}
     changes = changes_of(setting or [], TuningSettings)
@@ -112,7 +110,7 @@ def train(
     if complete and finished is not None:
         raise typer.BadParameter("--complete says it of all images.", param_hint="--finished")
 
-    from napari_samhq.core.label_ids import checked_ids
+    from napari_samhq.core.labels.label_ids import checked_ids
     from napari_samhq.io.atomic import check_target
     from napari_samhq.io.images import read_image
 
@@ -131,8 +129,8 @@ def train(
         masks = pairs_in(images, finished, what="mask")
         known = [read_image(mask, as_labels=True) for _, mask in masks]
 
-    from napari_samhq.training.examples import checked_examples
-    from napari_samhq.training.finetune import base_precision, finetune
+    from napari_samhq.training.finetune.api import base_precision, finetune
+    from napari_samhq.training.finetune.examples import checked_examples
 
     wanted = TuningSettings.of(changes.items())
     checked_examples(pictures, drawings, wanted.smallest_px, names, known)
@@ -232,7 +230,7 @@ def changes_of(pairs: Sequence[str], kind: "type[Settings]") -> dict[str, Any]:
 
 def _check_settings(changes: dict[str, Any]) -> None:
     from napari_samhq.errors import SettingsError
-    from napari_samhq.training.tuning_settings import TuningSettings
+    from napari_samhq.training.finetune.settings import TuningSettings
 
     try:
         TuningSettings.of(changes.items())
@@ -299,7 +297,7 @@ class _Bars:
 
     def show(self, event: "TuningEvent") -> None:
         """Bring the bar up to date."""
-        from napari_samhq.training.tuning_events import (
+        from napari_samhq.training.finetune.events import (
             Begun,
             Checked,
             CheckedFinding,

@@ -8,15 +8,15 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.drafts import Step
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.journal.drafts import Step
+from napari_samhq.core.masks.cropped import CroppedMask
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from napari_samhq.core.doubt import Doubt
-    from napari_samhq.core.drafts import Draft
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Draft
+    from napari_samhq.core.measure.uncertainty import Doubt
     from napari_samhq.engine.engine import Answer
 
 __all__ = ["Answers", "Shown", "wish_of"]

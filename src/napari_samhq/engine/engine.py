@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.batch.results import MemoryResults
-from napari_samhq.core.images import rgb8_and_limits
-from napari_samhq.core.windows import Windows
+from napari_samhq.core.images.rgb8 import rgb8_and_limits
+from napari_samhq.core.tiles.windows import Windows
 from napari_samhq.engine.jobs import Progress
 from napari_samhq.engine.large import Extent, LargePlane
 from napari_samhq.engine.models import ModelSource
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_samhq.core.drafts import Draft, Step
-    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.core.journal.drafts import Draft, Step
+    from napari_samhq.core.prompts.prompt import Prompt
     from napari_samhq.engine.jobs import Report
     from napari_samhq.engine.plane_view import PlaneView
     from napari_samhq.inference.embedding import ImageEmbedding

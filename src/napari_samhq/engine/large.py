@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.core.prompts.prompt import Prompt
     from napari_samhq.inference.prediction import Prediction
     from napari_samhq.inference.windowed import WindowedPredictor
 

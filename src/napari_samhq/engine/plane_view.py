@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.channels import PickedChannels
-from napari_samhq.core.images import to_rgb8
+from napari_samhq.core.images.channels import PickedChannels
+from napari_samhq.core.images.rgb8 import to_rgb8
 from napari_samhq.inference.source import ImageSource
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
 
 __all__ = ["Channels", "PlaneView", "with_channels"]
 

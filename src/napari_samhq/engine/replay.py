@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.bars import reporting
-from napari_samhq.core.census import Census
-from napari_samhq.core.cleaning import clean_mask
-from napari_samhq.core.drafts import Choice, Draft
-from napari_samhq.core.edits import edit_to_clear, edit_to_place, pixels_with
-from napari_samhq.core.identity import content_digest
-from napari_samhq.core.journal import Committed, Deleted, LabelsEdit, Painted
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.standing import Standing
+from napari_samhq.core.images.identity import content_digest
+from napari_samhq.core.journal.drafts import Choice, Draft
+from napari_samhq.core.journal.events import Committed, Deleted, LabelsEdit, Painted
+from napari_samhq.core.journal.state import Standing
+from napari_samhq.core.labels.edits import edit_to_clear, edit_to_place, pixels_with
+from napari_samhq.core.labels.label_index import Census
+from napari_samhq.core.masks.cleaning import clean_mask
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.util.progress import reporting
 from napari_samhq.engine.engine import Engine, ModelSource, Question, Request
 from napari_samhq.engine.jobs import Progress, amounts
 from napari_samhq.engine.plane_view import Channels, PlaneView, with_channels
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samhq.checkpoints import LoadedModel
-    from napari_samhq.core.journal import Event, ObjectRecord
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.events import Event, ObjectRecord
     from napari_samhq.engine.jobs import Report
     from napari_samhq.inference.prediction import SupportsPrediction
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.engine.answers import Shown, wish_of
 from napari_samhq.engine.engine import Request
 from napari_samhq.engine.jobs import Job, Progress
@@ -14,8 +14,8 @@ from napari_samhq.errors import Cancelled, SamHQError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from napari_samhq.core.drafts import Output
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Output
     from napari_samhq.engine.engine import Engine, Question
     from napari_samhq.engine.jobs import Report, Runner
     from napari_samhq.engine.plane_view import PlaneView

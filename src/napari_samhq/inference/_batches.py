@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.core.prompts.prompt import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.model.sam_hq import SamHQModel
 

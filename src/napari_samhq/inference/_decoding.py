@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from napari_samhq.core.doubt import Doubt, uncertainty_of
-from napari_samhq.core.geometry import rc_to_model_xy
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.geometry.frames import rc_to_model_xy
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.measure.uncertainty import Doubt, uncertainty_of
 from napari_samhq.errors import PromptError
 from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.memory import guarding_memory
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_samhq.core.drafts import Output
-    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.core.journal.drafts import Output
+    from napari_samhq.core.prompts.prompt import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.model.mask_decoder import DecodedMasks
     from napari_samhq.model.sam_hq import SamHQModel
@@ -194,7 +194,7 @@ def chosen_masks(
 
 
 def disagreements(decoded: DecodedMasks, embedding: ImageEmbedding, wanted: Wanted) -> Tensor:
-    """Measure what the HQ token changes, see :class:`~napari_samhq.core.doubt.Doubt`; (P, M)."""
+    """Measure what the HQ token changes (`core.measure.uncertainty.Doubt`); (P, M)."""
     sam, _ = chosen_masks(decoded, multimask=wanted.multimask, output="sam")
     rows, cols = _without_padding(embedding, sam.shape[-1])
     before = sam[..., rows, cols] > wanted.threshold

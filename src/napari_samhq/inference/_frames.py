@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.prompts import Prompt
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.inference.prediction import Prediction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_samhq.core.windows import Window
+    from napari_samhq.core.tiles.windows import Window
 
 _MASK_SIDE_PX = 4096  # masks of larger windows are made smaller, and enlarged where they are needed
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.images import check_image
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.images.rgb8 import check_image
 from napari_samhq.errors import ImageError, SamHQWarning
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_samhq.core.windows import Window
+    from napari_samhq.core.tiles.windows import Window
     from napari_samhq.inference.source import Region
     from napari_samhq.inference.windowed import WindowedPredictor
 

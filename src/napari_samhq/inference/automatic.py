@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.prompts import Prompt
-from napari_samhq.core.stitching import Candidate, TileAnswer, distinct
-from napari_samhq.core.tiling import Region, TileGrid, touches_inner_border
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.prompts.prompt import Prompt
+from napari_samhq.core.tiles.grid import Region, TileGrid, touches_inner_border
+from napari_samhq.core.tiles.stitching import Candidate, TileAnswer, distinct
 from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.prediction import SupportsPrediction
 from napari_samhq.inference.tile_window import Asked, TileWindow, clipped
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samhq.core.drafts import Output
+    from napari_samhq.core.journal.drafts import Output
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.settings import AutomaticSettings
     from napari_samhq.inference.source import ImageSource

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.windows import Window
+from napari_samhq.core.tiles.windows import Window
 from napari_samhq.inference._frames import Asked, candidate, cut, moved, step_of
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samhq.core.prompts import Prompt
-    from napari_samhq.core.windows import Windows
+    from napari_samhq.core.prompts.prompt import Prompt
+    from napari_samhq.core.tiles.windows import Windows
     from napari_samhq.inference._frames import WindowPrediction
 
 __all__ = ["border_pieces", "merged", "question"]

@@ -20,8 +20,8 @@ from napari_samhq.inference.enlarging import RIM
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_samhq.core.masks import CroppedMask
-    from napari_samhq.core.tiling import Region
+    from napari_samhq.core.masks.cropped import CroppedMask
+    from napari_samhq.core.tiles.grid import Region
     from napari_samhq.inference.enlarging import Enlarger
     from napari_samhq.inference.object_maps import ObjectMaps
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.stitching import Candidate, TileAnswer
-from napari_samhq.core.tiling import Region, TileGrid, intersection, touches_inner_border
+from napari_samhq.core.tiles.grid import Region, TileGrid, intersection, touches_inner_border
+from napari_samhq.core.tiles.stitching import Candidate, TileAnswer
 from napari_samhq.inference.dense import BLUR_RADIUS, find_objects
 from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.tile_window import Asked, TileWindow, clipped
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samhq.core.masks import CroppedMask
+    from napari_samhq.core.masks.cropped import CroppedMask
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.object_maps import Seen, SupportsDenseMaps
     from napari_samhq.inference.settings import DenseSettings

@@ -65,7 +65,7 @@ class ImageEmbedding:
 
     def _repr_html_(self) -> str:
         """Show the image and the sizes in notebooks."""
-        from napari_samhq.core.cards import card, figure
+        from napari_samhq.core.display.html import card, figure
 
         height, width = self.image_shape
         rows = {

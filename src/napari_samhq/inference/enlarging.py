@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_array
 
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.masks.cropped import CroppedMask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_samhq.core.tiling import Region
+    from napari_samhq.core.tiles.grid import Region
     from napari_samhq.inference.embedding import ImageEmbedding
 
 __all__ = ["ObjectMaps", "Seen", "SupportsDenseMaps"]

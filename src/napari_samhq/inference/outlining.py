@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.prompts import Prompt
-from napari_samhq.core.stitching import Candidate, TileAnswer, shared_px
-from napari_samhq.core.tiling import Region, touches_inner_border
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.prompts.prompt import Prompt
+from napari_samhq.core.tiles.grid import Region, touches_inner_border
+from napari_samhq.core.tiles.stitching import Candidate, TileAnswer, shared_px
 from napari_samhq.inference.automatic import largest_piece
 from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.tile_window import Asked, TileWindow, clipped

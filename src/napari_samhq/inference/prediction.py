@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_samhq.core.doubt import Doubt
-    from napari_samhq.core.drafts import Output
-    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.core.journal.drafts import Output
+    from napari_samhq.core.measure.uncertainty import Doubt
+    from napari_samhq.core.prompts.prompt import Prompt
 
     from .embedding import ImageEmbedding
 
@@ -68,7 +68,7 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """Show outlines and scores of all candidates in notebooks."""
-        from napari_samhq.core.cards import card, figure, outlined_part
+        from napari_samhq.core.display.html import card, figure, outlined_part
 
         picture, pictured = self.seen_in or (None, None)
         figures = []

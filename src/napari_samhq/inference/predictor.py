@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_samhq.core.cards import thumbnail
-from napari_samhq.core.images import rgb8_and_limits
-from napari_samhq.core.prompts import Prompt
-from napari_samhq.core.windows import LARGEST_SHARE
+from napari_samhq.core.display.html import thumbnail
+from napari_samhq.core.images.rgb8 import rgb8_and_limits
+from napari_samhq.core.prompts.prompt import Prompt
+from napari_samhq.core.tiles.windows import LARGEST_SHARE
 from napari_samhq.errors import ModelError, PromptError
 from napari_samhq.inference._batches import Answers, answer_batches
 from napari_samhq.inference._decoding import Wanted, enlarged
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_samhq.checkpoints import LoadedModel
-    from napari_samhq.core.drafts import Output
+    from napari_samhq.core.journal.drafts import Output
 
 __all__ = ["ImageEmbedding", "Prediction", "Predictor", "SupportsPrediction"]
 
@@ -140,7 +140,7 @@ class Predictor:
         ----------
         image : array_like of shape (H, W) or (H, W, C)
             Any real type. How values become the 8-bit colours that the model knows is told by
-            :func:`~napari_samhq.core.images.to_rgb8`.
+            :func:`~napari_samhq.core.images.rgb8.to_rgb8`.
         contrast_limits : tuple of two floats, optional
             Values that become black and white; measured when left out.
 

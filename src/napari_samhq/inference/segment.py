@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.prompts import Prompt, usable_points
-from napari_samhq.core.run_labels import RunLabels
+from napari_samhq.core.labels.run_labels import RunLabels
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.prompts.prompt import Prompt, usable_points
 from napari_samhq.errors import PromptError, SamHQWarning
 from napari_samhq.inference.windowed import WindowedPredictor
 
@@ -39,8 +39,8 @@ def segment(
     Parameters
     ----------
     image : array_like of shape (H, W) or (H, W, C), or ImageSource
-        Any real type, see :func:`~napari_samhq.core.images.to_rgb8`. Of a dask or zarr array, or a
-        pyramid, only the windows around prompts are read, see
+        Any real type, see :func:`~napari_samhq.core.images.rgb8.to_rgb8`. Of a dask or zarr array,
+        or a pyramid, only the windows around prompts are read, see
         :class:`~napari_samhq.inference.windowed.WindowedPredictor`.
     points : array_like of shape (N, 2), optional
         Row, column in image pixels: a point on each object.

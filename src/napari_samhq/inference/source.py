@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from napari_samhq.core.images import measured_limits, to_rgb8
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.images.rgb8 import measured_limits, to_rgb8
 from napari_samhq.errors import FileError, SamHQError, SamHQWarning
 from napari_samhq.inference._levels import (
     Level,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.stitching import Candidate
-from napari_samhq.core.tiling import Region, intersection
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.tiles.grid import Region, intersection
+from napari_samhq.core.tiles.stitching import Candidate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.windows import LARGEST_SHARE, WHOLE_UP_TO, Window, Windows
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.tiles.windows import LARGEST_SHARE, WHOLE_UP_TO, Window, Windows
 from napari_samhq.errors import PromptError, SamHQWarning
 from napari_samhq.inference._frames import (
     Asked,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samhq.core.drafts import Output
-    from napari_samhq.core.prompts import Prompt
+    from napari_samhq.core.journal.drafts import Output
+    from napari_samhq.core.prompts.prompt import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.prediction import SupportsPrediction
     from napari_samhq.inference.source import Region
@@ -57,9 +57,9 @@ class WindowedPredictor:
 
     A small image, up to twice the model's input, is seen as a whole, and answers are those of the
     predictor itself. On others each prompt is answered in a window, see
-    :mod:`napari_samhq.core.windows`: a mask that reaches the edge is asked for again in a larger
-    one, one that fills the window from farther away, a tiny one from closer up, and the border of
-    an object seen from afar is drawn anew in windows along it.
+    :mod:`napari_samhq.core.tiles.windows`: a mask that reaches the edge is asked for again in a
+    larger one, one that fills the window from farther away, a tiny one from closer up, and the
+    border of an object seen from afar is drawn anew in windows along it.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_samhq.core.channels import OneChannel, PickedChannels, checked_picks
+from napari_samhq.core.images.channels import OneChannel, PickedChannels, checked_picks
 from napari_samhq.errors import ImageError
 from napari_samhq.io.bioio_images import bioio_file, open_scene
 

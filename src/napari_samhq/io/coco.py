@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_samhq.core.drawn import Drawn, DrawnShape
-from napari_samhq.core.geometry import corner_xy_to_rc
+from napari_samhq.core.geometry.frames import corner_xy_to_rc
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnShape
 from napari_samhq.errors import FileError
 from napari_samhq.io.coco_contents import (
     Images,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.filling import fill_coco_polygon
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.outlines import outline_of
-from napari_samhq.core.rle import compress_runs, crop_from_runs, expand_runs, runs_of_crop
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.masks.filling import fill_coco_polygon
+from napari_samhq.core.masks.outlines import outline_of
+from napari_samhq.core.masks.rle import compress_runs, crop_from_runs, expand_runs, runs_of_crop
 from napari_samhq.errors import FileError
 from napari_samhq.io.json_files import as_list, as_mapping, as_number
 

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.drawn import Drawn, DrawnShape
-from napari_samhq.core.label_ids import LARGEST_LABEL_ID
-from napari_samhq.core.prompts import Prompt
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnShape
+from napari_samhq.core.labels.label_ids import LARGEST_LABEL_ID
+from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.errors import FileError
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.planes import lies_in

@@ -11,7 +11,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_samhq.core.outlines import fill_polygon, outline_of, smooth_outline
+from napari_samhq.core.masks.outlines import fill_polygon, outline_of, smooth_outline
 from napari_samhq.errors import FileError
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json, write_json

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
-from napari_samhq.core.geometry import corner_xy_to_rc, rc_to_corner_xy
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.outlines import fill_polygon
-from napari_samhq.core.shapes import area_of_shape, outline_of_shape
+from napari_samhq.core.geometry.frames import corner_xy_to_rc, rc_to_corner_xy
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnPoint, DrawnShape
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.masks.outlines import fill_polygon
+from napari_samhq.core.prompts.from_shapes import area_of_shape, outline_of_shape
 from napari_samhq.errors import FileError
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.geojson import (

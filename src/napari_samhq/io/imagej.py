@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.outlines import outline_of
+from napari_samhq.core.masks.outlines import outline_of
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained, replacing
 from napari_samhq.io.entries import Entries

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.filling import fill_ellipse, fill_rings
+from napari_samhq.core.masks.filling import fill_ellipse, fill_rings
 from napari_samhq.errors import FileError
 
 if TYPE_CHECKING:
-    from napari_samhq.core.masks import CroppedMask
+    from napari_samhq.core.masks.cropped import CroppedMask
 
 __all__ = ["fill_roi"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
-from napari_samhq.core.geometry import corner_xy_to_rc
+from napari_samhq.core.geometry.frames import corner_xy_to_rc
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
 from napari_samhq.io.entries import Entries

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.errors import FileError, ImageError
 from napari_samhq.inference.source import ImageSource
 from napari_samhq.io.atomic import explained

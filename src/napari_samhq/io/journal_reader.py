@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from napari_samhq.core.doubt import Doubt
-from napari_samhq.core.drafts import Choice, Draft, Drafts, Output, Step
-from napari_samhq.core.drawn import CLOSED_SHAPES, Drawn, DrawnPoint, DrawnShape
-from napari_samhq.core.journal import (
+from napari_samhq.core.journal.drafts import Choice, Draft, Drafts, Output, Step
+from napari_samhq.core.journal.events import (
     Classified,
     Commit,
     Committed,
@@ -17,7 +15,9 @@ from napari_samhq.core.journal import (
     ObjectRecord,
     Painted,
 )
-from napari_samhq.core.standing import Standing
+from napari_samhq.core.journal.shapes_drawn import CLOSED_SHAPES, Drawn, DrawnPoint, DrawnShape
+from napari_samhq.core.journal.state import Standing
+from napari_samhq.core.measure.uncertainty import Doubt
 from napari_samhq.io.fields import Fields
 from napari_samhq.io.journal_writer import KINDS, changed_drafts
 

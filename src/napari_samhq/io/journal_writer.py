@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.drafts import Choice, Draft, Drafts
-from napari_samhq.core.journal import (
+from napari_samhq.core.journal.drafts import Choice, Draft, Drafts
+from napari_samhq.core.journal.events import (
     ChoiceChanged,
     Classified,
     Commit,
@@ -28,16 +28,16 @@ from napari_samhq.core.journal import (
     Rejected,
     Reopened,
 )
-from napari_samhq.core.standing import Standing
+from napari_samhq.core.journal.state import Standing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_samhq.core.drafts import Step
-    from napari_samhq.core.drawn import Drawn
-    from napari_samhq.core.journal import LabelsEdit, ObjectRecord
-    from napari_samhq.core.masks import CroppedMask
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Step
+    from napari_samhq.core.journal.events import LabelsEdit, ObjectRecord
+    from napari_samhq.core.journal.shapes_drawn import Drawn
+    from napari_samhq.core.masks.cropped import CroppedMask
 
 __all__ = [
     "KINDS",

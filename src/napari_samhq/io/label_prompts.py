@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.drawn import Drawn
-from napari_samhq.core.label_ids import checked_ids, equal_neighbours
+from napari_samhq.core.journal.shapes_drawn import Drawn
+from napari_samhq.core.labels.label_ids import checked_ids, equal_neighbours
 from napari_samhq.errors import ImageError
 from napari_samhq.io.labels import plane_of_labels
 from napari_samhq.io.objects import check_image_shape, objects_of

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from napari_samhq.core.blocks import Blocks, as_indices, pooled
+from napari_samhq.core.tiles.blocks import Blocks, as_indices, pooled
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
 from napari_samhq.io.calibration import Calibration
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samhq.core.blocks import Key, Place
+    from napari_samhq.core.tiles.blocks import Key, Place
 
 __all__ = ["BLOCK_PX", "LabelStore"]
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
-from napari_samhq.core.geometry import corner_xy_to_rc
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.shapes import area_of_shape
+from napari_samhq.core.geometry.frames import corner_xy_to_rc
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnPoint, DrawnShape
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.prompts.from_shapes import area_of_shape
 from napari_samhq.errors import FileError
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.json_files import as_list, as_mapping, as_number, read_json

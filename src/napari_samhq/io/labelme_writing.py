@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.outlines import outline_of
+from napari_samhq.core.masks.outlines import outline_of
 from napari_samhq.io.json_files import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from napari_samhq.core.masks import CroppedMask
+    from napari_samhq.core.masks.cropped import CroppedMask
     from napari_samhq.io.objects import FileObject
 
 __all__ = ["write_labelme"]

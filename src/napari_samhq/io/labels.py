@@ -208,7 +208,8 @@ def plane_of_labels(path: str | Path, plane: Sequence[int] | None = None) -> NDA
     Returns
     -------
     ndarray of shape (H, W)
-        As it is stored; :func:`~napari_samhq.core.label_ids.checked_ids` looks at the values.
+        As it is stored; :func:`~napari_samhq.core.labels.label_ids.checked_ids` looks at the
+        values.
 
     Raises
     ------

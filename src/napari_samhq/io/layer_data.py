@@ -32,7 +32,7 @@ from napari_samhq.io.yolo import image_of_yolo, looks_like_yolo, read_yolo
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from napari_samhq.core.drawn import Drawn
+    from napari_samhq.core.journal.shapes_drawn import Drawn
     from napari_samhq.io.geojson import Features
     from napari_samhq.io.objects import FileObject
 

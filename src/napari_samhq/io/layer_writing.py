@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.drawn import Drawn, DrawnPoint, DrawnShape
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnPoint, DrawnShape
 from napari_samhq.errors import FileError
 from napari_samhq.io.calibration import Calibration, short_unit
 from napari_samhq.io.labels import LABEL_SUFFIXES

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.nesting import parents_among
-from napari_samhq.core.shapes import area_of_shape
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.masks.nesting import parents_among
+from napari_samhq.core.prompts.from_shapes import area_of_shape
 from napari_samhq.io.objects import warn_of_parents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from napari_samhq.core.drawn import Drawn
+    from napari_samhq.core.journal.shapes_drawn import Drawn
 
 __all__ = ["leaves_among"]
 

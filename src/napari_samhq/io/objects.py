@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.nesting import parents_among
-from napari_samhq.core.run_labels import RunLabels
+from napari_samhq.core.labels.run_labels import RunLabels
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.masks.nesting import parents_among
 from napari_samhq.errors import FileError, ImageError, SamHQWarning
 from napari_samhq.io.planes import Position
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.journal import LabelsEdit
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.journal.events import LabelsEdit
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.io.fields import Fields
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.geometry import box_around
-from napari_samhq.core.label_ids import LARGEST_LABEL_ID
-from napari_samhq.core.prompts import Prompt
-from napari_samhq.core.shapes import outline_of_shape, points_along
+from napari_samhq.core.geometry.frames import box_around
+from napari_samhq.core.labels.label_ids import LARGEST_LABEL_ID
+from napari_samhq.core.prompts.from_shapes import outline_of_shape, points_along
+from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.errors import FileError
 from napari_samhq.io import csv_prompts
 from napari_samhq.io.cellpose import CELLPOSE_SUFFIX
@@ -27,7 +27,7 @@ from napari_samhq.io.yolo import read_yolo_prompts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from napari_samhq.core.drawn import Drawn
+    from napari_samhq.core.journal.shapes_drawn import Drawn
     from napari_samhq.io.session_document import SavedSession
 
 __all__ = [

@@ -39,7 +39,7 @@ from napari_samhq.io.session_document import from_document, standing_of, to_docu
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from napari_samhq.core.journal import Event
+    from napari_samhq.core.journal.events import Event
     from napari_samhq.io.session_document import SavedSession
 
 __all__ = [
@@ -296,7 +296,7 @@ class Recoverable:
     image : str
         Name of the image.
     digest : str
-        Which image it was, see :func:`~napari_samhq.core.identity.content_digest`.
+        Which image it was, see :func:`~napari_samhq.core.images.identity.content_digest`.
     shape : tuple of int
         Shape of the image's data.
     time : float
@@ -382,6 +382,6 @@ def _begins_with(path: Path, words: Collection[str] | None) -> bool:
 
 
 def _changes_labels(event: Event) -> bool:
-    from napari_samhq.core.sparse_labels import edits_of
+    from napari_samhq.core.labels.sparse_labels import edits_of
 
     return bool(edits_of(event))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.overlay import objects_table
-from napari_samhq.core.run_labels import RunLabels
+from napari_samhq.core.display.overlay import objects_table
+from napari_samhq.core.labels.run_labels import RunLabels
 from napari_samhq.errors import FileError, ImageError, SettingsError
 from napari_samhq.io.atomic import replacing
 from napari_samhq.io.calibration import Calibration
@@ -250,8 +250,8 @@ def write_table(
     Returns
     -------
     Path
-        Columns as :func:`~napari_samhq.core.overlay.objects_table` gives them, then those of
-        `table`, then ``t`` and ``z`` where these are the axes of the position.
+        Columns as :func:`~napari_samhq.core.display.overlay.objects_table` gives them, then those
+        of `table`, then ``t`` and ``z`` where these are the axes of the position.
     """
     path = Path(path)
     size = None

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.identity import ImageIdentity
-from napari_samhq.core.sparse_labels import BLOCK_PX, SparseLabels, rebuild_labels
-from napari_samhq.core.standing import Standing
+from napari_samhq.core.images.identity import ImageIdentity
+from napari_samhq.core.journal.state import Standing
+from napari_samhq.core.labels.sparse_labels import BLOCK_PX, SparseLabels, rebuild_labels
 from napari_samhq.errors import FileError
 from napari_samhq.io.fields import Fields, put_back
 from napari_samhq.io.journal_reader import LONGEST_CATEGORY, JournalReader, named_values
@@ -32,9 +32,9 @@ from napari_samhq.io.pixel_reader import PixelReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_samhq.core.drafts import Drafts
-    from napari_samhq.core.journal import Event, LabelsEdit, ObjectRecord
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Drafts
+    from napari_samhq.core.journal.events import Event, LabelsEdit, ObjectRecord
 
 __all__ = [
     "SCHEMA_VERSION",

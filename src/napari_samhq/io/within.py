@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.outline_masks import OutlineMask
-from napari_samhq.core.outlines import outline_of
-from napari_samhq.core.shapes import outline_of_shape
+from napari_samhq.core.masks.outlines import outline_of
+from napari_samhq.core.prompts.from_shapes import outline_of_shape
+from napari_samhq.core.prompts.outline_masks import OutlineMask
 from napari_samhq.errors import FileError
 from napari_samhq.io.json_kinds import is_labelme_file
 from napari_samhq.io.labels import LABEL_SUFFIXES, plane_of_labels
@@ -18,7 +18,7 @@ from napari_samhq.io.objects import check_image_shape
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_samhq.core.drawn import Drawn
+    from napari_samhq.core.journal.shapes_drawn import Drawn
 
 __all__ = ["WITHIN_SUFFIXES", "read_within"]
 
@@ -41,8 +41,8 @@ def read_within(path: str | Path, shape: tuple[int, int]) -> Any:
     Returns
     -------
     array of shape (H, W)
-        An :class:`~napari_samhq.core.outline_masks.OutlineMask` of outlines, which takes no more
-        memory than they do.
+        An :class:`~napari_samhq.core.prompts.outline_masks.OutlineMask` of outlines, which takes no
+        more memory than they do.
 
     Raises
     ------

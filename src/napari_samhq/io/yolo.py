@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.drawn import Drawn, DrawnShape
-from napari_samhq.core.filling import fill_rings
-from napari_samhq.core.geometry import corner_xy_to_rc
-from napari_samhq.core.outlines import one_ring, outline_of
+from napari_samhq.core.geometry.frames import corner_xy_to_rc
+from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnShape
+from napari_samhq.core.masks.filling import fill_rings
+from napari_samhq.core.masks.outlines import one_ring, outline_of
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained, replacing
 from napari_samhq.io.entries import Entries

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.journal import ChoiceChanged
+from napari_samhq.core.journal.events import ChoiceChanged
 from napari_samhq.errors import LayerError, PromptError
 from napari_samhq.session.drawing import Drawing
 from napari_samhq.session.state import Candidate, Unfinished
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from psygnal import SignalInstance
 
-    from napari_samhq.core.drafts import Choice, Output
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Choice, Output
     from napari_samhq.inference.prediction import Prediction
     from napari_samhq.settings import CommitRules
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_samhq.core.journal import PromptsChanged
+from napari_samhq.core.journal.events import PromptsChanged
 from napari_samhq.errors import LayerError, SamHQError
 from napari_samhq.session.drafts import Making
 from napari_samhq.session.history import Ledger
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
-    from napari_samhq.core.drafts import Draft, Drafts
-    from napari_samhq.core.journal import Event
-    from napari_samhq.core.planes import Plane
-    from napari_samhq.core.tiling import Region
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Draft, Drafts
+    from napari_samhq.core.journal.events import Event
+    from napari_samhq.core.tiles.grid import Region
     from napari_samhq.engine.engine import Engine
     from napari_samhq.engine.jobs import Runner
 

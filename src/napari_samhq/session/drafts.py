@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.drafts import Choice, Draft, Drafts
-from napari_samhq.core.journal import ChoiceChanged
-from napari_samhq.core.masks import bounds_of
-from napari_samhq.core.sharing import shared_out
+from napari_samhq.core.journal.assign import shared_out
+from napari_samhq.core.journal.drafts import Choice, Draft, Drafts
+from napari_samhq.core.journal.events import ChoiceChanged
+from napari_samhq.core.masks.cropped import bounds_of
 from napari_samhq.engine.answers import Answers, wish_of
 from napari_samhq.engine.engine import Question
 from napari_samhq.engine.scheduler import Asker
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from napari_samhq.core.drafts import Step
-    from napari_samhq.core.journal import Event
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Step
+    from napari_samhq.core.journal.events import Event
     from napari_samhq.engine.answers import Shown
     from napari_samhq.engine.engine import Engine
     from napari_samhq.engine.jobs import Runner

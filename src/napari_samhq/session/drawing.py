@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from napari_samhq.core.census import Census
-from napari_samhq.core.drafts import Draft, Drafts
-from napari_samhq.core.drawn import CLOSED_SHAPES, Drawn, DrawnPoint, DrawnShape
-from napari_samhq.core.edits import pixels_with
-from napari_samhq.core.geometry import box_around
-from napari_samhq.core.journal import PromptsChanged
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.prompts import Prompt, clean_box
+from napari_samhq.core.geometry.frames import box_around
+from napari_samhq.core.journal.drafts import Draft, Drafts
+from napari_samhq.core.journal.events import PromptsChanged
+from napari_samhq.core.journal.shapes_drawn import CLOSED_SHAPES, Drawn, DrawnPoint, DrawnShape
+from napari_samhq.core.labels.edits import pixels_with
+from napari_samhq.core.labels.label_index import Census
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.prompts.prompt import Prompt, clean_box
 from napari_samhq.errors import LayerError, PromptError, SamHQWarning
 from napari_samhq.session.layers.lookup import to_plane_rc
 from napari_samhq.session.layers.transforms import check_placement, layer_shape
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
     from napari_samhq.session.controller import Desk
 
 __all__ = ["Drawing", "ShapeKind"]

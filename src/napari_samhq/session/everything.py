@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from napari_samhq.core.bars import reporting
-from napari_samhq.core.drafts import Draft
-from napari_samhq.core.drawn import Drawn
-from napari_samhq.core.edits import check_value, read_region
-from napari_samhq.core.journal import Committed
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.journal.drafts import Draft
+from napari_samhq.core.journal.events import Committed
+from napari_samhq.core.journal.shapes_drawn import Drawn
+from napari_samhq.core.labels.edits import check_value, read_region
+from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.util.progress import reporting
 from napari_samhq.engine.answers import Shown
 from napari_samhq.engine.jobs import Progress, amounts
 from napari_samhq.errors import Cancelled, ImageError, ModelError, SamHQError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_samhq.batch.run import Step
     from napari_samhq.batch.site import Site
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
     from napari_samhq.engine.engine import Engine
     from napari_samhq.engine.jobs import Report
     from napari_samhq.engine.plane_view import PlaneView

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.session.everything import Everything
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from psygnal import SignalInstance
 
-    from napari_samhq.core.tiling import Region as Part
+    from napari_samhq.core.tiles.grid import Region as Part
     from napari_samhq.session.controller import Desk
     from napari_samhq.session.everything import Region
 

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_samhq.core.cleaning import clean_mask
-from napari_samhq.core.doubt import Doubt
-from napari_samhq.core.drafts import Draft, Drafts
-from napari_samhq.core.edits import reverse, same_edits
-from napari_samhq.core.journal import (
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.journal.drafts import Draft, Drafts
+from napari_samhq.core.journal.events import (
     ChoiceChanged,
     Classified,
     Commit,
@@ -23,9 +21,11 @@ from napari_samhq.core.journal import (
     Painted,
     Reopened,
 )
-from napari_samhq.core.planes import Plane
-from napari_samhq.core.sparse_labels import edits_of
-from napari_samhq.core.standing import Standing
+from napari_samhq.core.journal.state import Standing
+from napari_samhq.core.labels.edits import reverse, same_edits
+from napari_samhq.core.labels.sparse_labels import edits_of
+from napari_samhq.core.masks.cleaning import clean_mask
+from napari_samhq.core.measure.uncertainty import Doubt
 from napari_samhq.errors import LayerError, PromptError, SamHQError
 from napari_samhq.session.labels.tracked_labels import BoundLabels
 from napari_samhq.settings import CommitRules
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from napari.layers import Labels
 
-    from napari_samhq.core.journal import LabelsEdit
+    from napari_samhq.core.journal.events import LabelsEdit
     from napari_samhq.engine.answers import Shown
 
 __all__ = ["Ledger"]

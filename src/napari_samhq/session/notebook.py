@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.cards import card, figure, outlined
-from napari_samhq.core.overlay import overlay
+from napari_samhq.core.display.html import card, figure, outlined
+from napari_samhq.core.display.overlay import overlay
 from napari_samhq.errors import SamHQError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
     from napari_samhq.session.controller import Desk
 
 __all__ = ["session_card"]

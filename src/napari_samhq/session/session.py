@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.drafts import Drafts
-from napari_samhq.core.drawn import Drawn
-from napari_samhq.core.journal import Rejected
+from napari_samhq.core.journal.drafts import Drafts
+from napari_samhq.core.journal.events import Rejected
+from napari_samhq.core.journal.shapes_drawn import Drawn
 from napari_samhq.engine.engine import shared_engine
 from napari_samhq.engine.jobs import InlineRunner
 from napari_samhq.errors import LayerError, PromptError
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
-    from napari_samhq.core.drafts import Draft
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Draft
     from napari_samhq.engine.engine import Engine
     from napari_samhq.engine.jobs import Runner
     from napari_samhq.io.session_document import SavedSession
@@ -175,8 +175,8 @@ class Session(Choosing, Looking, Finding, Finishing):
         """The objects: label_id, score, area in pixels, prompts, plane, model, doubt and class.
 
         ``disagreement`` and ``uncertainty_px`` are those of
-        :class:`~napari_samhq.core.doubt.Doubt`; NaN where nobody knows them. ``category`` is empty
-        where no class was given.
+        :class:`~napari_samhq.core.measure.uncertainty.Doubt`; NaN where nobody knows them.
+        ``category`` is empty where no class was given.
         """
         return self._ledger.table()
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.drafts import Choice
-from napari_samhq.core.drawn import Drawn
+from napari_samhq.core.journal.drafts import Choice
+from napari_samhq.core.journal.shapes_drawn import Drawn
 from napari_samhq.errors import (
     Cancelled,
     DeviceLostError,
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_samhq.core.masks import CroppedMask
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.masks.cropped import CroppedMask
     from napari_samhq.session.drafts import Making
 
 __all__ = ["Candidate", "Current", "State", "Status", "Unfinished", "sentence", "status_of"]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.journal import Deleted, Rejected
-from napari_samhq.core.masks import CroppedMask, bounds_of
+from napari_samhq.core.journal.events import Deleted, Rejected
+from napari_samhq.core.masks.cropped import CroppedMask, bounds_of
 from napari_samhq.errors import TrainingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
     from napari_samhq.engine.plane_view import PlaneView
     from napari_samhq.session.session import Session
 

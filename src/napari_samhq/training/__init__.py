@@ -1,3 +1,1 @@
-"""Training: data, domain randomisation, simulated users, losses, the trainer, and the bundled
-model.
-"""
+"""Training: what fine-tuning and the training of the bundled model share."""

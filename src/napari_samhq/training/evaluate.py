@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from napari_samhq.core.metrics import boundary_iou, iou
-from napari_samhq.core.prompts import Prompt
-from napari_samhq.training.calibration import report
-from napari_samhq.training.data import Record, read_manifest, split_by_group
+from napari_samhq.core.measure.metrics import boundary_iou, iou
+from napari_samhq.core.prompts.prompt import Prompt
+from napari_samhq.training.micro.calibration import report
+from napari_samhq.training.micro.data import Record, read_manifest, split_by_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -357,7 +357,7 @@ def evaluate_records(
 
 
 def scores_report(results: Iterable[ObjectResult]) -> str:
-    """Write what :func:`~napari_samhq.training.calibration.report` says of the scores."""
+    """Write what :func:`~napari_samhq.training.micro.calibration.report` says of the scores."""
     results = list(results)
     return report(
         [(kind, *pair) for result in results for kind, pair in result.scored.items()],

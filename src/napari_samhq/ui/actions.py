@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
-    from napari_samhq.core.drafts import Output
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Output
     from napari_samhq.inference.settings import Search
     from napari_samhq.session import Session
     from napari_samhq.session.everything import Region

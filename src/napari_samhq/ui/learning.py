@@ -212,8 +212,8 @@ class Learning(QObject):
 
     def _learn(self, task: _Task) -> Any:
         from napari_samhq.checkpoints import load_model
-        from napari_samhq.training.finetune import iter_finetune
-        from napari_samhq.training.tuning_events import FineTuned
+        from napari_samhq.training.finetune.api import iter_finetune
+        from napari_samhq.training.finetune.events import FineTuned
 
         images = [lesson.read() for lesson in task.lessons.lessons]
         labels = [lesson.labels for lesson in task.lessons.lessons]
@@ -245,7 +245,7 @@ class Learning(QObject):
     # ------------------------------------------------------------------------- in the dock's thread
 
     def _hear(self, what: Any) -> None:
-        from napari_samhq.training.tuning_events import Checked, CheckedFinding, Learned, Looked
+        from napari_samhq.training.finetune.events import Checked, CheckedFinding, Learned, Looked
 
         panel = self._panel
         if self._closed:
@@ -317,8 +317,8 @@ def _compared(
 ) -> list[Comparison]:
     """Segment the held-out objects with both models; empty if it was stopped."""
     from napari_samhq.checkpoints import load_model
-    from napari_samhq.training.examples import checked_examples
-    from napari_samhq.training.measuring import answered
+    from napari_samhq.training.finetune.examples import checked_examples
+    from napari_samhq.training.finetune.measuring import answered
 
     settings = done.record["settings"]
     images, labels, complete = lessons

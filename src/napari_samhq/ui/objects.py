@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.units import unit_factors
+from napari_samhq.core.geometry.units import unit_factors
 from napari_samhq.errors import LayerError
 from napari_samhq.session.labels.create import check_labels
 from napari_samhq.session.layers.current_plane import show_plane

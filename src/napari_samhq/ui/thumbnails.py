@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samhq.core.masks import CroppedMask
+    from napari_samhq.core.masks.cropped import CroppedMask
     from napari_samhq.engine.plane_view import PlaneView
     from napari_samhq.session import Candidate
 
@@ -66,7 +66,7 @@ def names_by_size(candidates: Sequence[Candidate]) -> list[str]:
     Examples
     --------
     >>> from types import SimpleNamespace as Mask
-    >>> from napari_samhq.core.masks import CroppedMask
+    >>> from napari_samhq.core.masks.cropped import CroppedMask
     >>> names_by_size([Mask(cropped=CroppedMask.of(np.ones((2, n)))) for n in (5, 9, 2)])
     ['whole', 'group', 'part']
     """

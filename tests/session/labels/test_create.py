@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from napari.layers import Image, Labels
 
-from napari_samhq.core.drafts import Step
-from napari_samhq.core.drawn import Drawn
-from napari_samhq.core.journal import ObjectRecord
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.journal.drafts import Step
+from napari_samhq.core.journal.events import ObjectRecord
+from napari_samhq.core.journal.shapes_drawn import Drawn
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import LayerError
 from napari_samhq.session import editable_copy
 from napari_samhq.session.labels.create import check_labels
@@ -133,7 +133,7 @@ def test_gaps_are_filled_where_the_type_ends_and_then_it_is_full(kind):
 
 
 def test_looking_at_the_layer_part_by_part_gives_what_one_look_gives(monkeypatch):
-    from napari_samhq.core import census
+    from napari_samhq.core.labels import label_index as census
 
     monkeypatch.setattr(census, "_BLOCK_PX", 16)
     layer = Labels(np.arange(64, dtype=np.int32).reshape(8, 8))

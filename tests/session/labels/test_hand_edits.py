@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Labels
 
-from napari_samhq.core.census import Census
-from napari_samhq.core.edits import reverse, same_edits
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.labels.edits import reverse, same_edits
+from napari_samhq.core.labels.label_index import Census
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import LayerError, PromptError
 from napari_samhq.session.labels.napari_history import edits_of_item
 from napari_samhq.session.labels.tracked_labels import BoundLabels

@@ -11,7 +11,6 @@ import zarr
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from fakes import FakePredictor
 from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.io.label_store import LabelStore
 from napari_samhq.session import editable_copy, large_labels
@@ -20,7 +19,8 @@ from napari_samhq.session.labels.create import new_labels
 from napari_samhq.session.labels.large import LargeLabels
 from napari_samhq.session.layers.current_plane import visible_region
 from napari_samhq.session.storage.open import open_session
-from session_work import states, work
+from support.fakes import FakePredictor
+from support.session_work import states, work
 
 SHAPE = (48, 64)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.session import State
 from napari_samhq.session.layers.current_plane import current_plane, show_plane, visible_region

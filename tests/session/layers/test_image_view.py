@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_samhq.core.images import to_rgb8
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.images.rgb8 import to_rgb8
 from napari_samhq.engine.plane_view import Channels
 from napari_samhq.errors import ImageError, LayerError
 from napari_samhq.session.layers.image_view import pick_channels, view_plane

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.session.layers.overlay import Patch, Sheet
 
 PLACE = {"scale": (2, 0.5, 0.25), "translate": (7, 3, -100), "affine": np.eye(4)}

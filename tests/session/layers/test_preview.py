@@ -7,8 +7,8 @@ import time
 import numpy as np
 from napari.layers import Image
 
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.session.layers.preview import Outline, Preview
 
 PLANE = Plane((0, 1))

@@ -16,7 +16,7 @@ from napari_samhq.session.layers.transforms import (
     placement,
     to_layer,
 )
-from places import numbers, placements
+from support.places import numbers, placements
 
 
 @given(placements(), placements(), st.lists(st.tuples(numbers, numbers), min_size=1))

@@ -13,7 +13,7 @@ import pytest
 from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.io import recovery
 from napari_samhq.session.storage.autosave import recover, recoverable
-from session_work import new_viewer, standing, states, work
+from support.session_work import new_viewer, standing, states, work
 
 
 @pytest.fixture(autouse=True)
@@ -210,10 +210,10 @@ threading.Timer(120, os._exit, [1]).start()  # whatever happens to the test that
 sys.path[:0] = {paths!r}
 import numpy as np
 from types import SimpleNamespace
-from fakes import FakePredictor
+from support.fakes import FakePredictor
 from napari_samhq.session import Session
 from napari_samhq.engine.engine import Engine, ModelSource
-from session_work import new_viewer, standing
+from support.session_work import new_viewer, standing
 infos = [SimpleNamespace(name="micro", bundled=True, cached=True)]
 engine = Engine(ModelSource(load=lambda *_: FakePredictor(radius=2), list=lambda: infos))
 rows, cols = np.mgrid[:48, :64]

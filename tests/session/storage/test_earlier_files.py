@@ -11,9 +11,9 @@ from napari.components import ViewerModel
 from PIL import Image
 
 import napari_samhq as samhq
-from fakes import FakePredictor
 from napari_samhq.errors import SamHQWarning
 from napari_samhq.io.session_files import read_session
+from support.fakes import FakePredictor
 
 SESSIONS = Path(__file__).parents[2] / "data/sessions"
 #: Written under micro on a part of the bundled picture of nuclei, before `engine` was a package of

@@ -19,7 +19,7 @@ from napari_samhq.io.calibration import read_calibration
 from napari_samhq.io.coco import read_coco
 from napari_samhq.io.images import open_array
 from napari_samhq.io.labels import write_labels
-from session_work import new_viewer, work
+from support.session_work import new_viewer, work
 
 MANIFEST = Path(napari_samhq.__path__[0]) / "napari.yaml"
 NAME = "napari-samhq"

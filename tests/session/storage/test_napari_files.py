@@ -12,7 +12,7 @@ from napari_samhq import _plugin
 from napari_samhq.errors import FileError
 from napari_samhq.io.session_files import read_session
 from napari_samhq.session.storage.open import open_session
-from session_work import new_viewer, states, work
+from support.session_work import new_viewer, states, work
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from napari_samhq.errors import FileError, LayerError, SamHQWarning
 from napari_samhq.io.session_document import to_document
 from napari_samhq.session.storage.open import open_session
 from napari_samhq.session.storage.snapshot import snapshot
-from session_work import new_viewer, states, work
+from support.session_work import new_viewer, states, work
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.identity import content_digest
-from napari_samhq.core.sparse_labels import SparseLabels
+from napari_samhq.core.images.identity import content_digest
+from napari_samhq.core.labels.sparse_labels import SparseLabels
 from napari_samhq.errors import FileError, LayerError, OutOfMemoryError
 from napari_samhq.io.label_store import LabelStore
 from napari_samhq.io.layer_writing import calibration_of

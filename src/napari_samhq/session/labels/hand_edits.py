@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.edits import reverse, same_edits
-from napari_samhq.core.journal import LabelsEdit
+from napari_samhq.core.journal.events import LabelsEdit
+from napari_samhq.core.labels.edits import reverse, same_edits
 from napari_samhq.session.labels.napari_history import edits_of_item
 
 if TYPE_CHECKING:

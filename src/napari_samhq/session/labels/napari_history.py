@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from napari_samhq.core.journal import LabelsEdit
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.journal.events import LabelsEdit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

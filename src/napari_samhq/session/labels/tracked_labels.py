@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.census import Census
-from napari_samhq.core.edits import (
+from napari_samhq.core.labels.edits import (
     edit_to_clear,
     edit_to_place,
     pixels_with,
     read_region,
 )
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.labels.label_index import Census
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import LayerError
 from napari_samhq.session.labels.hand_edits import HandEdits
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
-    from napari_samhq.core.journal import LabelsEdit, ObjectRecord
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.events import LabelsEdit, ObjectRecord
     from napari_samhq.settings import CommitRules
 
 __all__ = ["BoundLabels"]
@@ -53,7 +53,7 @@ class BoundLabels:
     Examples
     --------
     >>> from napari.layers import Labels
-    >>> from napari_samhq.core.planes import Plane
+    >>> from napari_samhq.core.geometry.planes import Plane
     >>> from napari_samhq.settings import CommitRules
     >>> layer = Labels(np.array([[0, 0, 4]]))
     >>> bound = BoundLabels(layer, on_paint=print, on_history=print, on_replaced=print)
@@ -183,7 +183,7 @@ class BoundLabels:
         plane : Plane
             The plane of the layer's data.
         mask : CroppedMask
-            The object, see :func:`~napari_samhq.core.cleaning.clean_mask`.
+            The object, see :func:`~napari_samhq.core.masks.cleaning.clean_mask`.
         label_id : int
             Which object. What it has in the plane now, and is not in the mask, becomes background.
         rules : CommitRules

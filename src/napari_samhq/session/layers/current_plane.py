@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.planes import Plane
-from napari_samhq.core.units import unit_factors
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.geometry.units import unit_factors
 from napari_samhq.errors import LayerError
 from napari_samhq.session.layers.transforms import layer_shape, layer_transform
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from napari_samhq.core.geometry import Transform
+    from napari_samhq.core.geometry.frames import Transform
 
 __all__ = ["current_plane", "show_plane", "viewer_to_layer_factors", "visible_region"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.channels import checked_picks
+from napari_samhq.core.images.channels import checked_picks
 from napari_samhq.engine.plane_view import Channels, PlaneView, with_channels
 from napari_samhq.errors import LayerError
 from napari_samhq.session.layers.transforms import layer_shape
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
 
 __all__ = ["pick_channels", "view_plane"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
 
 Value = TypeVar("Value")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.session.layers.overlay import Patch, Sheet
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_samhq.core.masks import CroppedMask
+    from napari_samhq.core.masks.cropped import CroppedMask
 
 __all__ = ["Outline", "Preview"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.drawn import DrawnPoint, DrawnShape
-from napari_samhq.core.sharing import Mark
+from napari_samhq.core.journal.assign import Mark
+from napari_samhq.core.journal.shapes_drawn import DrawnPoint, DrawnShape
 from napari_samhq.errors import SamHQWarning
 from napari_samhq.session.layers.prompt_positions import Positions
 from napari_samhq.session.layers.transforms import layer_shape, placement
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from napari.layers import Image, Points, Shapes
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_samhq.core.drafts import Draft, Drafts
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Draft, Drafts
     from napari_samhq.session.layers.prompt_positions import Place
 
 __all__ = ["BACKGROUND_COLOR", "OBJECT_COLOR", "PromptLayers", "new_points", "new_shapes"]

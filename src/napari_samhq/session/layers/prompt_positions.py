@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
     from numpy.typing import NDArray
 
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
 
 __all__ = ["Place", "Positions"]
 

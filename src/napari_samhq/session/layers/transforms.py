@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.geometry import Transform, map_points
-from napari_samhq.core.units import unit_names
+from napari_samhq.core.geometry.frames import Transform, map_points
+from napari_samhq.core.geometry.units import unit_names
 from napari_samhq.errors import LayerError
 
 if TYPE_CHECKING:

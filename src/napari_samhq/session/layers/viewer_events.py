@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-    from napari_samhq.core.planes import Plane
+    from napari_samhq.core.geometry.planes import Plane
 
 __all__ = ["Watch", "ensure_in", "follow", "is_in"]
 

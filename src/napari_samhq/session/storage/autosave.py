@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.identity import content_digest
-from napari_samhq.core.sparse_labels import edits_of
+from napari_samhq.core.images.identity import content_digest
+from napari_samhq.core.labels.sparse_labels import edits_of
 from napari_samhq.errors import LayerError
 from napari_samhq.io.recovery import (
     Recoverable,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_samhq.core.journal import Event
+    from napari_samhq.core.journal.events import Event
     from napari_samhq.io.recovery import Stepped
     from napari_samhq.io.session_document import SavedSession
     from napari_samhq.session.session import Session

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.identity import ImageIdentity, content_digest
-from napari_samhq.core.sparse_labels import SparseLabels
+from napari_samhq.core.images.identity import ImageIdentity, content_digest
+from napari_samhq.core.labels.sparse_labels import SparseLabels
 from napari_samhq.errors import FileError
 from napari_samhq.io.layer_writing import write_labels_layer, write_prompts
 from napari_samhq.io.session_document import SavedLabels, SavedSession

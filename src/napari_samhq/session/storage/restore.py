@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.sparse_labels import SparseLabels, edits_of
+from napari_samhq.core.labels.sparse_labels import SparseLabels, edits_of
 from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.session.labels.create import MADE_FOR, new_labels
 from napari_samhq.session.labels.large import LargeLabels, is_large

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.drafts import Choice
-from napari_samhq.core.identity import ImageIdentity, content_digest
-from napari_samhq.core.journal import Journal
-from napari_samhq.core.sparse_labels import SparseLabels, base_of, edits_of, rebuild_labels
+from napari_samhq.core.images.identity import ImageIdentity, content_digest
+from napari_samhq.core.journal.drafts import Choice
+from napari_samhq.core.journal.events import Journal
+from napari_samhq.core.labels.sparse_labels import SparseLabels, base_of, edits_of, rebuild_labels
 from napari_samhq.errors import FileError, SamHQError, SamHQWarning, SettingsError
 from napari_samhq.io.session_document import SavedLabels, SavedSession
 from napari_samhq.io.session_files import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
-    from napari_samhq.core.journal import LabelsEdit
+    from napari_samhq.core.journal.events import LabelsEdit
     from napari_samhq.session.session import Session
 
 __all__ = [

@@ -1,0 +1,1 @@
+"""Coordinate frames, units and planes."""

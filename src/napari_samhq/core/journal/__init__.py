@@ -1,0 +1,1 @@
+"""The journal of a session as frozen values: prompts drawn, drafts, events, state."""

@@ -1,0 +1,1 @@
+"""Label images: ids, index of objects, edits, sparse and run-length forms."""

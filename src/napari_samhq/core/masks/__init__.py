@@ -1,0 +1,1 @@
+"""Masks of single objects: cropped arrays, runs, RLE, polygons, cleaning."""

@@ -1,0 +1,1 @@
+"""Agreement of masks and label images, and uncertainty of single masks."""

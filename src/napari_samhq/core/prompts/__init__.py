@@ -1,0 +1,1 @@
+"""Prompts: points, boxes, masks, and shapes turned into them."""

@@ -1,0 +1,1 @@
+"""Tiles, windows and blocks of large images, and stitching across tiles."""

@@ -1,0 +1,1 @@
+"""Training of the bundled model: data, synthetic images, batches, trainer, recipe."""

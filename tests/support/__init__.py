@@ -1,0 +1,1 @@
+"""Fakes, random work and helpers that tests share."""
