@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.batch.everything import finished, local_workers
+from napari_samhq.batch.everything import local_workers
 from napari_samhq.batch.opening import in_memory_site
 from napari_samhq.batch.results import MemoryResults
 from napari_samhq.batch.run import iter_publish, iter_segment
 from napari_samhq.batch.site import Site
 from napari_samhq.core.tiles.stitching import TileAnswer
+from napari_samhq.core.util.generators import finished
 from napari_samhq.errors import SettingsError
 from napari_samhq.inference.settings import Search, changed
 

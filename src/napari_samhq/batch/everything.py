@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.batch.opening import in_memory_site
+from napari_samhq.core.util.generators import finished
 from napari_samhq.core.util.progress import reporting
 from napari_samhq.errors import FileError, ImageError
 
@@ -185,18 +185,6 @@ def segment_everything(
 
 def _amounts(step: Step) -> tuple[str, float, float]:
     return step.stage, step.done, step.total
-
-
-def finished(steps: Any, report: Callable[[Step], None] | None = None) -> Any:
-    """Run a generator of steps to its end, and return its value; close it if it is stopped."""
-    with closing(steps):  # now, and not when the traceback is gone: threads may be at work
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as stop:
-                return stop.value
-            if report is not None:
-                report(step)
 
 
 def _checked_output(out: str | Path | None, scheduler: str | None) -> Path | None:

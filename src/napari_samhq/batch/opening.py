@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from napari_samhq.batch.identity import image_identity, mask_identity
 from napari_samhq.core.prompts.outline_masks import BothMasks
+from napari_samhq.core.util.generators import finished
 from napari_samhq.errors import ImageError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from napari_samhq.batch.site import Site
     from napari_samhq.core.tiles.grid import Region
     from napari_samhq.inference.automatic import SupportsLogits
+    from napari_samhq.inference.object_maps import SupportsDenseMaps
     from napari_samhq.inference.settings import Search
     from napari_samhq.inference.source import ImageSource
 
@@ -34,6 +36,7 @@ def in_memory_site(
     contrast_limits: tuple[float, float] | None = None,
     loose: bool = False,
     is_shared: bool = False,
+    run: Callable[[Generator[Any, None, Any]], Any] = finished,
 ) -> Site:
     """Open image and models, and plan the work; other processes must be able to if it is shared.
 
@@ -47,6 +50,9 @@ def in_memory_site(
         Whether to keep also what fits no usual settings, to choose from later.
     is_shared : bool, optional
         Whether other processes will open them too.
+    run : callable, optional
+        Goes through a generator and gives its value: the model is looked with, to find how large
+        objects are.
 
     Raises
     ------
@@ -56,6 +62,8 @@ def in_memory_site(
     from napari_samhq.batch.plan import Plan
     from napari_samhq.batch.results import MemoryResults
     from napari_samhq.batch.site import Site
+    from napari_samhq.inference.dense_scale import surest_settings
+    from napari_samhq.inference.object_maps import Seen
     from napari_samhq.inference.settings import DenseSettings
 
     open_source = _source_opener(image, contrast_limits)
@@ -67,21 +75,34 @@ def in_memory_site(
         open_finder, finder = None, predictor
     wanted = search.settings_for(finds_objects=bool(getattr(finder, "finds_objects", False)))
     settings = wanted.loosened() if loose else wanted
+    asked = mask if within is None else within if mask is None else BothMasks(mask, within)
+    area, seen = _area(region, source.shape), Seen()
+    foreground = _named(mask, "mask", source.shape)
+    inside = _named(within, "within", source.shape)
     if isinstance(settings, DenseSettings):
-        settings = settings.fitted(finder.input_size, source.shape)
+        settings = run(
+            surest_settings(
+                cast("SupportsDenseMaps", finder),
+                source,
+                area,
+                settings,
+                foreground=asked,
+                seen=seen,
+            )
+        )
     plan = Plan(
         image_shape=source.shape,
-        area=_area(region, source.shape),
+        area=area,
         settings=settings,
         contrast_limits=source.contrast_limits,
         model=_weights(predictor),
         image=image_identity(source),
-        foreground=_named(mask, "mask", source.shape),
-        within=_named(within, "within", source.shape),
+        foreground=foreground,
+        within=inside,
         finder="" if open_finder is None else _weights(finder),
     )
-    asked = mask if within is None else within if mask is None else BothMasks(mask, within)
     site = Site(plan, MemoryResults(), None, open_source, open_predictor, asked, within=within)
+    site._seen = seen
     site.open_finder = open_finder
     site.wanted = wanted
     site.source, site.predictor, site.finder = source, predictor, finder  # open already

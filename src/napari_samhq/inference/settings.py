@@ -17,6 +17,7 @@ __all__ = [
     "DENSE_PRESETS",
     "METHODS",
     "PRESETS",
+    "SEEN_DIAMETER_PX",
     "AutomaticSettings",
     "DenseSettings",
     "FindSettings",
@@ -176,8 +177,8 @@ class DenseSettings(Settings):
     diameter: float = setting(
         0.0,
         "Object size",
-        "About how wide objects are, in pixels; 0 for automatic. It says from how far away the "
-        "image is looked at. Smaller and larger objects are found, too.",
+        "About how wide objects are, in pixels; 0 for automatic: the model tries, and takes the "
+        "scale at which it is surest. Smaller and larger objects are found, too.",
         low=0,
         zero="automatic",
     )
@@ -235,7 +236,7 @@ class DenseSettings(Settings):
             return self
         scale = 1.0
         if self.diameter:
-            scale = min(max(self.diameter / _SEEN_DIAMETER_PX, _CLOSEST_SCALE), _FARTHEST_SCALE)
+            scale = min(max(self.diameter / SEEN_DIAMETER_PX, _CLOSEST_SCALE), _FARTHEST_SCALE)
         seen, longest, shortest = scale * input_size, max(image_shape), min(image_shape)
         if longest <= _ONE_LOOK * seen:
             return replace(self, tile_px=longest, halo_px=0)
@@ -251,10 +252,13 @@ class DenseSettings(Settings):
 FindSettings: TypeAlias = AutomaticSettings | DenseSettings
 
 _ANY_OVERLAP = 0.3  # asking does not depend on it: one value gives one plan
-_SEEN_DIAMETER_PX = 30  # of objects in the model's input
+SEEN_DIAMETER_PX = 30
+"""Width of objects in the model's input, in its pixels, at the scale that fits them."""
+
 _CLOSEST_SCALE, _FARTHEST_SCALE = 1 / 4, 16.0
-# Shares of the input at the scale that fits. Tiles are no larger than it, and see a little more.
-_HALO, _LARGEST_TILE, _ONE_LOOK = 0.1, 0.95, 1.15
+# Shares of the input at the scale that fits. Tiles are about as large as it, and see a little
+# more: four of them fill 1,024 x 1,024 pixels.
+_HALO, _LARGEST_TILE, _ONE_LOOK = 0.1, 1.05, 1.15
 
 
 def _check_sizes(smallest_px: int, largest_px: int) -> None:

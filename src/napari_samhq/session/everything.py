@@ -23,7 +23,7 @@ from napari_samhq.session.layers.current_plane import visible_region
 from napari_samhq.session.state import State, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from napari_samhq.batch.run import Step
     from napari_samhq.batch.site import Site
@@ -323,20 +323,37 @@ def _find(
 
     predictor, finder = (engine.load(model, report) for model in models)
     report(Progress(_STAGE))
-    site = in_memory_site(view.source(), predictor, search, find=finder, region=region, loose=True)
+
+    def in_turns(steps: Generator[Any, None, Any]) -> Any:
+        return _in_turns(engine, steps, lambda _: report(Progress(_STAGE)))
+
+    site = in_memory_site(
+        view.source(), predictor, search, find=finder, region=region, loose=True, run=in_turns
+    )
     site.plan = replace(site.plan, past_the_edge=not is_cut)
     site.results = engine.tiles((site.plan.run_id, view.identity, view.plane))
-    with closing(_objects(site)) as steps:
+
+    def told(step: Step) -> None:
+        known = step.stage == "segment"
+        report(Progress(_STAGE, step.done, step.total) if known else Progress(_STAGE))
+
+    masks, scores = _in_turns(engine, _objects(site), told)
+    name = str(getattr(predictor, "fingerprint", ""))
+    return _Found(masks, scores, name, site.plan.finder, site.wanted)
+
+
+def _in_turns(
+    engine: Engine, steps: Generator[Any, None, Any], told: Callable[[Any], object]
+) -> Any:
+    """Run a generator to its end, letting other questions go first between its steps."""
+    with closing(steps):
         while True:
             try:
                 with engine.turn():
                     step = next(steps)
             except StopIteration as stop:
-                masks, scores = stop.value
-                name = str(getattr(predictor, "fingerprint", ""))
-                return _Found(masks, scores, name, site.plan.finder, site.wanted)
-            known = step.stage == "segment"
-            report(Progress(_STAGE, step.done, step.total) if known else Progress(_STAGE))
+                return stop.value
+            told(step)
 
 
 def _objects(
