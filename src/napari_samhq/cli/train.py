@@ -17,17 +17,20 @@ from napari_samhq.cli.options import (
     PrecisionOption,
     load,
 )
-from napari_samhq.cli.view_options import Channels, Connected, channels_of
+from napari_samhq.cli.pairs import pairs_in
+from napari_samhq.cli.view_options import Channels, Connected, Field, Well, channels_of
 
 if TYPE_CHECKING:
     from napari_samhq.settings import Settings
     from napari_samhq.training.finetune.events import FineTuned, TuningEvent
 
-__all__ = ["changes_of", "pairs_in", "train"]
+__all__ = ["changes_of", "train"]
 
 _SUFFIX = ".safetensors"
 
-Images = Annotated[Path, typer.Argument(help="An image, or a folder of images.")]
+Images = Annotated[
+    Path, typer.Argument(help="An image, a folder of images, or a plate or series of OME-Zarr.")
+]
 Labels = Annotated[
     Path,
     typer.Argument(help="Its label image, or a folder with one of the same name for each image."),
@@ -84,6 +87,8 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn by lot.")] = None,
     setting: Changes = None,
     channels: Channels = None,
+    well: Well = None,
+    field: Field = None,
     connected: Connected = False,
     device: Device = "auto",
     precision: PrecisionOption = Precision.AUTO,
@@ -116,17 +121,17 @@ def train(
 
     # All that can be wrong is looked at before the model is loaded.
     check_target(output, overwrite=overwrite)
-    pairs = pairs_in(images, labels)
+    pairs = pairs_in(images, labels, well=well, field=field)
     picks = channels_of(channels)
-    pictures = [read_image(picture, channels=picks) for picture, _ in pairs]
+    pictures = [read_image(one.path, channels=picks) for one, _ in pairs]
     drawings = [
         checked_ids(read_image(drawing, as_labels=True), str(drawing), connected=connected)
         for _, drawing in pairs
     ]
-    names = [picture.name for picture, _ in pairs]
+    names = [one.place.name for one, _ in pairs]
     known: Any = complete
     if finished is not None:
-        masks = pairs_in(images, finished, what="mask")
+        masks = pairs_in(images, finished, "mask", well=well, field=field)
         known = [read_image(mask, as_labels=True) for _, mask in masks]
 
     from napari_samhq.training.finetune.api import base_precision, finetune
@@ -157,50 +162,6 @@ def train(
     finally:
         bars.close()
     _tell(done, as_json)
-
-
-def pairs_in(images: Path, labels: Path, what: str = "label image") -> list[tuple[Path, Path]]:
-    """Find the label image of each image, or its mask.
-
-    Parameters
-    ----------
-    images, labels : Path
-        Two files; or two folders, where names must be the same but for their extensions.
-    what : str
-        What to call them in messages.
-
-    Raises
-    ------
-    FileError
-        If something is not there, or an image has no labels.
-    """
-    from napari_samhq.errors import FileError
-    from napari_samhq.io.images import IMAGE_SUFFIXES
-
-    for path in (images, labels):
-        if not path.exists():
-            raise FileError(f"{path} does not exist. Check the spelling and the working directory.")
-    if not _is_folder(images):
-        if _is_folder(labels):
-            labels = _by_stem(labels, IMAGE_SUFFIXES).get(_stem(images), labels / images.name)
-        if not labels.exists():
-            raise FileError(f"{images} has no {what}: {labels} does not exist.")
-        return [(images, labels)]
-    if not _is_folder(labels):
-        raise FileError(
-            f"{images} is a folder and {labels} is none; give two files or two folders."
-        )
-    pictures, drawings = _by_stem(images, IMAGE_SUFFIXES), _by_stem(labels, IMAGE_SUFFIXES)
-    if not pictures:
-        raise FileError(f"{images} holds no image (of {', '.join(IMAGE_SUFFIXES)}).")
-    missing = sorted(pictures.keys() - drawings.keys())
-    if missing:
-        raise FileError(
-            f"{len(missing)} of {len(pictures)} images in {images} have no {what} of the same "
-            f"name in {labels}: {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}. Move "
-            f"them elsewhere, or add a {what} for each."
-        )
-    return [(pictures[stem], drawings[stem]) for stem in sorted(pictures)]
 
 
 def changes_of(pairs: Sequence[str], kind: "type[Settings]") -> dict[str, Any]:
@@ -243,19 +204,6 @@ def _check_output(output: Path) -> None:
         raise typer.BadParameter(
             f"'{output.name}' does not end in {_SUFFIX}.", param_hint="--output"
         )
-
-
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and path.suffix != ".zarr"
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(path.suffix).removesuffix(".ome")
-
-
-def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in suffixes]
-    return {_stem(path): path for path in files}
 
 
 def _tell(done: "FineTuned", as_json: bool) -> None:
