@@ -24,6 +24,7 @@ from .errors import (
 from .inference.embedding import ImageEmbedding
 from .inference.prediction import Prediction
 from .inference.predictor import Predictor
+from .inference.propagate import Propagation, propagate
 from .inference.segment import segment
 from .session.session import Session, annotate
 from .session.storage.open import open_session
@@ -46,6 +47,7 @@ __all__ = [
     "Predictor",
     "Prompt",
     "PromptError",
+    "Propagation",
     "SamHQError",
     "SamHQWarning",
     "Session",
@@ -58,6 +60,7 @@ __all__ = [
     "list_models",
     "load_model",
     "open_session",
+    "propagate",
     "replay",
     "segment",
     "segment_everything",

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from napari_samhq.cli import convert, demo, embed, evaluate, models, replay, segment, train
+from napari_samhq.cli import (
+    convert,
+    demo,
+    embed,
+    evaluate,
+    models,
+    propagate,
+    replay,
+    segment,
+    train,
+)
 
 __all__ = ["app", "main"]
 
@@ -46,6 +56,7 @@ def _options(
 app.command()(demo.demo)
 app.command(short_help="Segment what prompts point at, or everything.")(segment.segment)
 app.command()(replay.replay)
+app.command(short_help="Follow objects through the planes of a stack.")(propagate.propagate)
 app.command(short_help="Look at an image ahead of time, for quick prompts.")(embed.embed)
 app.command(short_help="Compare segmentations with true labels.")(evaluate.evaluate)
 app.command()(train.train)

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from napari_samhq.checkpoints import LoadedModel
     from napari_samhq.inference.prediction import Prediction, SupportsPrediction
 
-__all__ = ["MOST_PAINTED_PX", "LabelPainter", "RunPainter", "painter_of", "segment"]
+__all__ = [
+    "MOST_PAINTED_PX",
+    "LabelPainter",
+    "RunPainter",
+    "as_predictor",
+    "painter_of",
+    "segment",
+]
 
 MOST_PAINTED_PX = 2**26
 """Label images of more pixels are kept as runs on the command line."""
@@ -80,7 +87,7 @@ def segment(
             "points and a box for one object use Predictor.predict."
         )
     prompts = _box_prompts(boxes) if boxes is not None else _point_prompts(points)
-    windowed = WindowedPredictor(_as_predictor(model), image)
+    windowed = WindowedPredictor(as_predictor(model), image)
     image_shape = windowed.source.shape
     ids = np.arange(1, len(prompts) + 1)
     if points is not None:
@@ -225,7 +232,8 @@ def _points_to_use(prompts: Sequence[Prompt], image_shape: tuple[int, int]) -> N
     return keep
 
 
-def _as_predictor(model: Any) -> SupportsPrediction:
+def as_predictor(model: Any) -> SupportsPrediction:
+    """Take a predictor as it is, and make one of a loaded model, a name or a path."""
     if all(hasattr(model, name) for name in ("embed", "iter_predict")):
         predictor: SupportsPrediction = model
         return predictor
