@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_samhq.core.bars import reporting
 from napari_samhq.errors import Cancelled, ImageError, SettingsError
-from napari_samhq.inference.propagation.run import Job, Step, iter_propagate
+from napari_samhq.inference.propagation.run import Doubtful, Job, Step, iter_propagate
 from napari_samhq.inference.propagation.volume import Volume, given_outlines
 from napari_samhq.inference.segment import as_predictor
 
@@ -148,7 +148,7 @@ def propagate(
         for label_id, outline in outlines.items():
             drawn[outline.region][outline.array()] = label_id
         result[_at(plane, axis)] = drawn
-    doubts = []
+    doubts: list[Doubtful] = []
     is_whole = True
     steps = iter_propagate(job, predictor, store)
     with reporting(progress, _amounts) as report, closing(steps):

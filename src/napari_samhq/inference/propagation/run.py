@@ -19,7 +19,7 @@ from napari_samhq.inference.store import EmbeddingStore
 from napari_samhq.inference.windowed import WindowedPredictor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -111,7 +111,7 @@ class Job:
 
 def iter_propagate(
     job: Job, predictor: SupportsPrediction, store: EmbeddingStore | None = None
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Follow objects, plane by plane. Stop taking steps to stop.
 
     Parameters
@@ -140,7 +140,8 @@ def iter_propagate(
             for label_id, kept in walk.visit(plane):
                 found[plane][label_id].append(kept)
             done += 1
-            labels, doubts = None, ()
+            labels: NDArray[np.int32] | None = None
+            doubts: tuple[Doubtful, ...] = ()
             if plane in computed and plane not in later:
                 labels, doubts = _settled(job, plane, found.pop(plane, {}))
             yield Step(plane, labels, doubts, done, total)
