@@ -31,7 +31,7 @@ import tifffile
 from numpy.typing import NDArray
 
 import napari_samhq as samhq
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.inference.propagation.motion import local_shift
 from napari_samhq.inference.propagation.shapes import between, moved, signed_distance
 from napari_samhq.inference.propagation.volume import Volume

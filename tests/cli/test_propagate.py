@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import tifffile
 
-from commands import loaded_fake, run
-from fakes import FakePredictor
 from napari_samhq.io.calibration import read_calibration
 from napari_samhq.io.labels import read_labels
+from support.commands import loaded_fake, run
+from support.fakes import FakePredictor
 
 
 @pytest.fixture
@@ -108,8 +108,8 @@ def test_FM_116_killed_in_mid_run_leaves_no_half_written_file(stack):
     slow = f"""
 import sys
 sys.path[:0] = {sys.path!r}
-from commands import loaded_fake
-from fakes import FakePredictor
+from support.commands import loaded_fake
+from support.fakes import FakePredictor
 import napari_samhq.cli.propagate as command
 import napari_samhq.inference.predictor as predictor
 command.load = lambda *_: loaded_fake()

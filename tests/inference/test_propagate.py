@@ -8,10 +8,10 @@ import pytest
 import zarr
 
 import napari_samhq as samhq
-from fakes import FakePredictor
 from napari_samhq.errors import Cancelled, ImageError, SettingsError
 from napari_samhq.inference.propagate import job_for
 from napari_samhq.inference.propagation.run import iter_propagate
+from support.fakes import FakePredictor
 
 SHAPE = (11, 60, 80)
 MIDDLE, FIRST, LAST = 5, 2, 8

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_samhq.cli.common import (
+from napari_samhq.cli.console import counted, progress_bar, reported, tell_json
+from napari_samhq.cli.options import (
     AsJson,
     Debug,
     Device,
@@ -15,14 +16,10 @@ from napari_samhq.cli.common import (
     Overwrite,
     Precision,
     PrecisionOption,
-    counted,
     load,
-    progress_bar,
-    reported,
-    tell_json,
     valid_output,
 )
-from napari_samhq.cli.views import Limits, limits_of, numbers_of
+from napari_samhq.cli.view_options import Limits, limits_of, numbers_of
 
 if TYPE_CHECKING:
     from napari_samhq.inference.propagate import Propagation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.bars import reporting
+from napari_samhq.core.util.progress import reporting
 from napari_samhq.errors import Cancelled, ImageError, SettingsError
 from napari_samhq.inference.propagation.run import Doubtful, Job, Step, iter_propagate
 from napari_samhq.inference.propagation.volume import Volume, given_outlines

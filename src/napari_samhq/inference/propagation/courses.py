@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from napari_samhq.errors import SettingsError
 
 if TYPE_CHECKING:
-    from napari_samhq.core.masks import CroppedMask
+    from napari_samhq.core.masks.cropped import CroppedMask
 
 __all__ = ["Course", "Direction", "courses_for"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.core.masks import CroppedMask
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import SamHQWarning
 from napari_samhq.inference.propagation.courses import courses_for
 from napari_samhq.inference.propagation.shapes import iou, signed_distance, window_around

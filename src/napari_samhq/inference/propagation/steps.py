@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_samhq.core.masks import CroppedMask, bounds_of
-from napari_samhq.core.prompts import Prompt
+from napari_samhq.core.masks.cropped import CroppedMask, bounds_of
+from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.inference.propagation.appearance import Appearance
 from napari_samhq.inference.propagation.motion import local_shift
 from napari_samhq.inference.propagation.shapes import (

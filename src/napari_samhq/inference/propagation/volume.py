@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from napari_samhq.core.images import measured_limits
-from napari_samhq.core.masks import CroppedMask
-from napari_samhq.core.planes import Plane
+from napari_samhq.core.geometry.planes import Plane
+from napari_samhq.core.images.rgb8 import measured_limits
+from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import FileError, ImageError, SamHQError, SamHQWarning
 from napari_samhq.inference.source import ImageSource
 
