@@ -123,11 +123,11 @@ def read_head(path: str | os.PathLike[str], *, with_tensors: bool = True) -> Hea
     CheckpointError
         It is damaged, or is no head that this version knows.
     """
-    from ..model.serialization import check_finite, read_tensors
-
     path = Path(path)
     metadata = _metadata(path)
     if metadata.get("kind") != _KIND:
+        from ..model.serialization import read_tensors
+
         tensors = read_tensors(path)  # says what is wrong with a damaged file
         kind = metadata.get("kind")
         raise CheckpointError(
@@ -143,7 +143,11 @@ def read_head(path: str | os.PathLike[str], *, with_tensors: bool = True) -> Hea
         raise CheckpointError(
             f"{path} is a head whose metadata are damaged ({error}). Train it again."
         ) from error
-    tensors = read_tensors(path) if with_tensors else {}
+    if not with_tensors:  # torch takes seconds to import
+        return Head(base, base_sha256, record, {})
+    from ..model.serialization import check_finite, read_tensors
+
+    tensors = read_tensors(path)
     check_finite(tensors, f"{path}")
     return Head(base, base_sha256, record, tensors)
 
@@ -294,7 +298,7 @@ def _metadata(path: Path) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
     except (SafetensorError, OSError):
         return {}

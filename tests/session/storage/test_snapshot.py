@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -200,6 +202,17 @@ def test_a_model_that_is_not_here_is_told(image, annotate, engine, tmp_path):
     with pytest.warns(SamHQWarning, match="not on this machine"):
         again = reopened(path, new_viewer(image), engine)
     assert again.model == "micro"
+    again.close()
+
+
+def test_a_learned_model_comes_back(image, annotate, engine, tmp_path):
+    session = annotate(new_viewer(image), model="micro")
+    path = session.save(tmp_path / "cells.samhq.json")
+    path.write_text(path.read_text().replace('"micro"', '"my-cells"'))
+    learned = SimpleNamespace(name="my-cells", bundled=False, cached=True)
+    engine.source = replace(engine.source, list=lambda: [learned])
+    again = reopened(path, new_viewer(image), engine)
+    assert again.model == "my-cells"
     again.close()
 
 

@@ -380,6 +380,9 @@ def test_heads_in_the_folder_have_names(tuned, tmp_path, monkeypatch):
     (info,) = list_heads()
     assert (info.name, info.cached) == ("mine", True)
     assert "9 objects" in info.title
+    listing = "import sys; from napari_samhq.checkpoints import list_heads; "
+    listing += "assert len(list_heads()) == 1; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", listing], check=True)
     assert samhq.load_model("mine").info.path == info.path
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
+    from napari_samhq.engine.engine import Engine
     from napari_samhq.io.session_document import SavedSession
     from napari_samhq.session.session import Session
 
@@ -74,6 +75,7 @@ def open_session(
     >>> session.undo()  # doctest: +SKIP
     True
     """
+    from napari_samhq.engine.engine import shared_engine
     from napari_samhq.session.session import Session
 
     saved = read_session(path)
@@ -85,7 +87,7 @@ def open_session(
     layer = _find_image(saved, Path(path), viewer, image)
     if labels is None:
         labels = restored_labels(saved, layer, viewer)
-    options.setdefault("model", _known_model(saved))
+    options.setdefault("model", _known_model(saved, options.get("engine") or shared_engine()))
     session = Session(viewer, layer, labels=labels, **options)
     session.opened, session.path = saved, Path(path)
     take_up(session, saved)
@@ -167,10 +169,9 @@ def _open_image(source: Path, saved: SavedSession, viewer: ViewerModel) -> Image
     return layer
 
 
-def _known_model(saved: SavedSession) -> str:
-    from napari_samhq.checkpoints import list_models
-
-    known = saved.model in {info.name for info in list_models()}
+def _known_model(saved: SavedSession, engine: Engine) -> str:
+    """Give the model of a session, or 'micro' with a warning where it is not here."""
+    known = engine.source.info(saved.model) is not None
     if known or Path(saved.model).expanduser().exists():
         return saved.model
     warnings.warn(
