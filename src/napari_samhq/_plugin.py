@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_samhq.ui.commands import refine_labels, segment_everything
     from napari_samhq.ui.dock import SamHQDock
 
 __all__ = [
@@ -19,9 +20,11 @@ __all__ = [
     "get_objects_reader",
     "get_session_reader",
     "get_zarr_reader",
+    "refine_labels",
     "sample_neuron",
     "sample_nuclei",
     "sample_tissue",
+    "segment_everything",
     "write_coco",
     "write_geojson",
     "write_imagej_rois",
@@ -43,11 +46,15 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def __getattr__(name: str) -> Any:
-    # npe2 wants the widget's class itself, which brings Qt; so only when it is asked for.
+    # npe2 wants the widgets themselves, which bring Qt; so only when they are asked for.
     if name == "SamHQDock":
         from napari_samhq.ui.dock import SamHQDock
 
         return SamHQDock
+    if name in ("refine_labels", "segment_everything"):
+        from napari_samhq.ui import commands
+
+        return getattr(commands, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from npe2 import PluginManifest
 from qtpy.QtCore import QLocale, Qt
-from qtpy.QtWidgets import QAbstractButton, QComboBox, QFileDialog, QGroupBox, QLineEdit, QWidget
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QGroupBox,
+    QLineEdit,
+    QWidget,
+)
 
 import napari_samhq
 from napari_samhq.settings import CommitRules, SessionSettings
@@ -44,7 +52,7 @@ def test_a_form_shows_without_telling_and_tells_what_is_edited(form):
     assert made.controls["smallest_area"].value() == 25
     assert made.controls["overlap"].currentText() == "keep"
     made.controls["fill_holes"].click()
-    made.controls["overlap"].activated.emit(2)
+    made.controls["overlap"].setCurrentIndex(2)
     made.controls["smallest_area"].setValue(30)
     assert edited == [("fill_holes", False), ("overlap", "overwrite"), ("smallest_area", 30)]
 
@@ -109,7 +117,7 @@ def test_a_wheel_over_a_choice_changes_nothing(form, qtbot):
         Qt.ScrollPhase.NoScrollPhase,
         False,
     )
-    combo.wheelEvent(event)
+    QApplication.sendEvent(combo, event)
     assert combo.currentIndex() == 0
     assert not event.isAccepted()
 

@@ -14,7 +14,7 @@ from napari_samhq.core.util.progress import reporting
 from napari_samhq.errors import FileError, ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_samhq.inference.settings import FindSettings, Method
     from napari_samhq.inference.source import ImageSource
 
-__all__ = ["segment_everything"]
+__all__ = ["finished", "iter_in_memory", "segment_everything"]
 
 _MOST_LABELS_IN_MEMORY = 2**31  # pixels
 
@@ -168,7 +168,7 @@ def segment_everything(
     )
     if output is None:
         with reporting(progress, _amounts) as report:
-            return _in_memory(site, local_workers(workers), report)
+            return finished(iter_in_memory(site, local_workers(workers)), report)
     folder = RunFolder(output)
     site.calibration = calibration
     with (
@@ -206,9 +206,10 @@ def _checked_output(out: str | Path | None, scheduler: str | None) -> Path | Non
     return output
 
 
-def _in_memory(
-    site: Site, workers: Workers, report: Callable[[Step], None] | None
-) -> NDArray[np.int32]:
+def iter_in_memory(
+    site: Site, workers: Workers | None = None
+) -> Generator[Step, None, NDArray[np.int32]]:
+    """Do the work of a site and return its labels as an array; see :func:`segment_everything`."""
     from napari_samhq.batch.run import iter_publish, iter_segment
 
     height, width = (part.stop - part.start for part in site.plan.area)
@@ -218,8 +219,8 @@ def _in_memory(
             "file with out='labels.zarr'."
         )
     labels = site.labels = np.zeros((height, width), dtype=np.int32)
-    keys = finished(iter_segment(site, workers, keep_going=False), report)
-    finished(iter_publish(site, keys), report)
+    keys = yield from iter_segment(site, workers or local_workers(1), keep_going=False)
+    yield from iter_publish(site, keys)
     return labels
 
 

@@ -3,6 +3,7 @@
 Nothing here needs a window; :class:`napari.components.ViewerModel` will do.
 """
 
+from napari_samhq.session.commands import refine_layer, segment_layer
 from napari_samhq.session.labels.create import editable_copy, large_labels
 from napari_samhq.session.session import Session, annotate
 from napari_samhq.session.state import Candidate, Current, State, Status, Unfinished
@@ -17,4 +18,6 @@ __all__ = [
     "annotate",
     "editable_copy",
     "large_labels",
+    "refine_layer",
+    "segment_layer",
 ]

@@ -1,33 +1,55 @@
-"""A form for any class of settings: one control for each, with its name, help and bounds."""
+"""Forms for classes of settings: magicgui makes the controls, with names, help and bounds."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from magicgui.widgets import CheckBox, create_widget
+from qtpy.QtCore import QEvent, QObject, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QAction  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
-    QCheckBox,
-    QDoubleSpinBox,
+    QAbstractSpinBox,
+    QComboBox,
     QFileDialog,
     QFileIconProvider,
     QGridLayout,
     QLabel,
     QLineEdit,
-    QSpinBox,
     QWidget,
 )
 
-from napari_samhq.ui.parts import Combo, explain, flat
+from napari_samhq.ui.parts import explain, flat, narrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from magicgui.widgets.bases import ValueWidget
+
     from napari_samhq.settings import Setting, Settings
 
-__all__ = ["Form"]
+__all__ = ["Form", "options_of"]
 
 _MOST = 2**31 - 1
+
+
+def options_of(one: Setting) -> dict[str, Any]:
+    """Describe the control of a setting to magicgui.
+
+    Examples
+    --------
+    >>> from napari_samhq.settings import CommitRules
+    >>> options_of(CommitRules.described()[1])["min"]
+    1
+    """
+    options: dict[str, Any] = {"label": one.title, "tooltip": one.help}
+    if one.choices:
+        options["choices"] = one.choices
+    elif one.kind in (int, float):
+        low, high = one.kind(one.low or 0), _MOST if one.high is None else one.kind(one.high)
+        options |= {"min": low, "max": high}
+        if one.kind is float:
+            options["step"] = 5.0 if one.high is None else (high - low) / 20
+    return options
 
 
 class Form(QWidget):
@@ -39,6 +61,11 @@ class Form(QWidget):
         The class of settings.
     names : iterable of str, optional
         Which of them, and in which order; all when left out.
+
+    Attributes
+    ----------
+    controls : dict of str to QWidget
+        The control of each setting.
     """
 
     edited = Signal(str, object)
@@ -47,100 +74,80 @@ class Form(QWidget):
         super().__init__()
         described = {one.name: one for one in kind.described()}
         self.settings = [described[name] for name in (described if names is None else names)]
+        self._widgets: dict[str, ValueWidget[Any]] = {}
         self.controls: dict[str, Any] = {}
         grid = flat(QGridLayout(self))
         grid.setColumnStretch(1, 1)
         for row, one in enumerate(self.settings):
-            control = self.controls[one.name] = self._control(one)
+            widget = self._widgets[one.name] = self._widget(one)
+            control = self.controls[one.name] = widget.native
             explain(control, one.title, one.help)
-            if one.kind is bool:
+            if isinstance(widget, CheckBox):
                 grid.addWidget(control, row, 0, 1, 2)
-            else:
-                label = QLabel(one.title)
-                label.setWordWrap(True)
-                label.setBuddy(control)
-                label.setToolTip(one.help)
-                grid.addWidget(label, row, 0)
-                grid.addWidget(control, row, 1)
-            self._show(one, one.default)
+                continue
+            label = QLabel(one.title)
+            label.setWordWrap(True)
+            label.setBuddy(control)
+            label.setToolTip(one.help)
+            grid.addWidget(label, row, 0)
+            grid.addWidget(control, row, 1)
 
     @property
     def values(self) -> dict[str, Any]:
         """What the controls show, by the names of the settings."""
-        return {one.name: self._value(one) for one in self.settings}
+        return {name: widget.value for name, widget in self._widgets.items()}
 
     def show_values(self, values: Settings) -> None:
         """Show these settings, without saying that they were edited."""
-        for one in self.settings:
-            control = self.controls[one.name]
-            blocked = control.blockSignals(True)
-            self._show(one, getattr(values, one.name))
-            control.blockSignals(blocked)
+        for name, widget in self._widgets.items():
+            if getattr(widget.native, "isModified", lambda: False)():
+                continue  # somebody is writing there
+            with widget.changed.blocked():
+                widget.value = getattr(values, name)
 
-    def _control(self, one: Setting) -> QWidget:
-        if one.kind is bool:
-            check = QCheckBox(one.title)
-            check.toggled.connect(lambda value: self.edited.emit(one.name, value))
-            return check
-        if one.choices:
-            combo = Combo(one.title, one.help)
-            combo.addItems(list(one.choices))
-            combo.activated.connect(lambda index: self.edited.emit(one.name, one.choices[index]))
-            return combo
-        if one.kind is int:
-            spin = QSpinBox()
-            spin.setRange(int(one.low or 0), _MOST if one.high is None else int(one.high))
-            spin.setSpecialValueText(one.zero)
-            spin.setKeyboardTracking(False)  # a number is meant once it is written to its end
-            spin.valueChanged.connect(lambda value: self.edited.emit(one.name, value))
-            return spin
-        if one.kind is float and one.low is not None:
-            share = QDoubleSpinBox()
-            share.setRange(one.low, _MOST if one.high is None else one.high)
-            share.setSingleStep(5 if one.high is None else (one.high - one.low) / 20)
-            share.setDecimals(1 if one.high is None else 2)
-            share.setSpecialValueText(one.zero)
-            share.setKeyboardTracking(False)
-            share.valueChanged.connect(lambda value: self.edited.emit(one.name, value))
-            return share
-        line = QLineEdit()
+    def _widget(self, one: Setting) -> ValueWidget[Any]:
+        options = options_of(one)
+        widget: ValueWidget[Any] = create_widget(
+            one.default, one.kind, name=one.name, label=options.pop("label"), options=options
+        )
+        native = widget.native
+        native.installEventFilter(self)
+        if isinstance(native, QLineEdit):
+            native.editingFinished.connect(lambda: self._written(one, native))
+            if one.is_folder:
+                self._offer_folders(one, native)
+        else:
+            widget.changed.connect(lambda value: self.edited.emit(one.name, value))
+        if isinstance(native, QAbstractSpinBox):
+            native.setSpecialValueText(one.zero)
+            native.setKeyboardTracking(False)  # a number is meant once it is written to its end
+        elif isinstance(native, QComboBox):
+            narrow(native)
+        elif isinstance(widget, CheckBox):
+            widget.text = one.title
+        return widget
 
-        def finished() -> None:
-            line.setModified(False)
-            self.edited.emit(one.name, line.text())
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Leave the wheel to the scroll area: nobody means to change a value by scrolling."""
+        if event is None or event.type() != QEvent.Type.Wheel:
+            return False
+        event.ignore()
+        return True
 
-        line.editingFinished.connect(finished)
-        if one.is_folder:
-            line.setPlaceholderText("none")
-            icon = QFileIconProvider().icon(QFileIconProvider.IconType.Folder)
-            choose = QAction(icon, "Choose a folder", line)
-            line.addAction(choose, QLineEdit.ActionPosition.TrailingPosition)
-            choose.triggered.connect(lambda: self._choose_folder(one, line))
-        return line
+    def _written(self, one: Setting, line: QLineEdit) -> None:
+        line.setModified(False)
+        self.edited.emit(one.name, line.text())
 
-    def _choose_folder(self, one: Setting, line: QLineEdit) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, one.title, line.text())
-        if chosen:
-            line.setText(chosen)
-            self.edited.emit(one.name, chosen)
+    def _offer_folders(self, one: Setting, line: QLineEdit) -> None:
+        line.setPlaceholderText("none")
+        icon = QFileIconProvider().icon(QFileIconProvider.IconType.Folder)
+        choose = QAction(icon, "Choose a folder", line)
+        line.addAction(choose, QLineEdit.ActionPosition.TrailingPosition)
 
-    def _value(self, one: Setting) -> Any:
-        control = self.controls[one.name]
-        if one.kind is bool:
-            return control.isChecked()
-        if one.choices:
-            return one.choices[control.currentIndex()]
-        if isinstance(control, (QSpinBox, QDoubleSpinBox)):
-            return control.value()
-        return one.kind(control.text())
+        def ask() -> None:
+            chosen = QFileDialog.getExistingDirectory(self, one.title, line.text())
+            if chosen:
+                line.setText(chosen)
+                self._written(one, line)
 
-    def _show(self, one: Setting, value: Any) -> None:
-        control = self.controls[one.name]
-        if one.kind is bool:
-            control.setChecked(value)
-        elif one.choices:
-            control.setCurrentIndex(one.choices.index(value))
-        elif one.kind is int or isinstance(control, QDoubleSpinBox):
-            control.setValue(value)
-        elif not control.isModified():  # else somebody is writing there
-            control.setText(str(value))
+        choose.triggered.connect(ask)

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QPaintEvent, QResizeEvent
 
-__all__ = ["COLON", "Combo", "Section", "WrapRow", "action_button", "choice", "explain", "flat"]
+__all__ = [
+    "COLON",
+    "Combo",
+    "Section",
+    "WrapRow",
+    "action_button",
+    "choice",
+    "explain",
+    "flat",
+    "narrow",
+]
 
 #: Parts the name from what is said about it: two blanks, which no name of an image has by chance.
 COLON = ":  "
@@ -36,11 +46,7 @@ class Combo(QComboBox):
     def __init__(self, name: str, help_: str = "") -> None:
         super().__init__()
         explain(self, name, help_)
-        # Long names are cut in the box, and whole in the list; the dock keeps its width.
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(6)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        narrow(self)
 
     def wheelEvent(self, event: Any) -> None:
         """Leave the wheel to the scroll area: nobody means to change a choice by scrolling."""
@@ -164,6 +170,14 @@ def explain(widget: QWidget, name: str, help_: str) -> None:
 def write_keys(button: QAbstractButton, text: str, keys: str) -> None:
     """Write a text on a button, and its keys beside it."""
     button.setText(f"{text}  {keys}".strip())
+
+
+def narrow(combo: QComboBox) -> None:
+    """Cut long names in the box, which are whole in the list: the dock keeps its width."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(6)
+    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
 
 def flat(layout: Any) -> Any:
