@@ -9,7 +9,7 @@ from npe2 import PluginManifest
 
 import napari_samhq
 from napari_samhq import _plugin
-from napari_samhq.core.metrics import iou
+from napari_samhq.core.measure.metrics import iou
 from napari_samhq.errors import LayerError
 from napari_samhq.inference.settings import DenseSettings, Search
 from napari_samhq.session import refine_layer, segment_layer

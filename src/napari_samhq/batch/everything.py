@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_samhq.inference.settings import FindSettings, Method
     from napari_samhq.inference.source import ImageSource
 
-__all__ = ["finished", "iter_in_memory", "segment_everything"]
+__all__ = ["iter_in_memory", "segment_everything"]
 
 _MOST_LABELS_IN_MEMORY = 2**31  # pixels
 

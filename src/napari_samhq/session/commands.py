@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.batch.everything import finished, iter_in_memory
+from napari_samhq.batch.everything import iter_in_memory
 from napari_samhq.batch.opening import in_memory_site
 from napari_samhq.batch.run import Step
-from napari_samhq.core.drawn import Drawn
+from napari_samhq.core.journal.shapes_drawn import Drawn
+from napari_samhq.core.util.generators import finished
 from napari_samhq.errors import LayerError
 from napari_samhq.inference.settings import Search
 from napari_samhq.io.objects import objects_of

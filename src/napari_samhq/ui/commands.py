@@ -34,7 +34,7 @@ def _models(_widget: Any = None) -> list[str]:
     return [info.name for info in (*list_models(), *list_heads())]
 
 
-_MODEL = {
+_MODEL: dict[str, Any] = {
     "choices": _models,
     "label": "Model",
     "tooltip": "Weights that are not on this machine are fetched first.",
@@ -73,14 +73,14 @@ def segment_everything(
 @magic_factory(
     call_button="Refine",
     image={"label": "Image"},
-    labels={"label": "Labels", "tooltip": "Objects with rough outlines. They are not changed."},
+    rough={"label": "Labels", "tooltip": "Objects with rough outlines. They are not changed."},
     model=_MODEL,
 )
 def refine_labels(
-    image: Image, labels: Labels, model: str = "micro"
+    image: Image, rough: Labels, model: str = "micro"
 ) -> FunctionWorker[LayerDataTuple]:
     """Find a better outline for each object of a labels layer, in a new one with the same ids."""
-    steps = iter_refine_layer(_there(image), _there(labels), model)
+    steps = iter_refine_layer(_there(image), _there(rough), model)
     return _started(steps, "SAM-HQ refines labels")
 
 

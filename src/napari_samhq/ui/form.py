@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from magicgui.widgets import CheckBox, create_widget
 from qtpy.QtCore import QEvent, QObject, Signal  # type: ignore[attr-defined]
@@ -107,9 +107,10 @@ class Form(QWidget):
 
     def _widget(self, one: Setting) -> ValueWidget[Any]:
         options = options_of(one)
-        widget: ValueWidget[Any] = create_widget(
+        made = create_widget(
             one.default, one.kind, name=one.name, label=options.pop("label"), options=options
         )
+        widget = cast("ValueWidget[Any]", made)  # as all that are made for a value
         native = widget.native
         native.installEventFilter(self)
         if isinstance(native, QLineEdit):
