@@ -27,10 +27,12 @@ def quick(monkeypatch, tmp_path):
     """Few steps, and a folder of its own for what is made."""
     monkeypatch.setenv("NAPARI_SAMHQ_MODELS", str(tmp_path / "models"))
     defaults = {"steps": 30, "check_every": 10, "views": 1, "learning_rate": 1e-2}
-    fields = list(tuning_settings.TuningSettings.__dataclass_fields__)
     init = tuning_settings.TuningSettings.__init__
-    old = dict(zip(fields, init.__defaults__, strict=True))
-    monkeypatch.setattr(init, "__defaults__", tuple((old | defaults).values()))
+
+    def quick_init(self, **given):
+        init(self, **(defaults | given))
+
+    monkeypatch.setattr(tuning_settings.TuningSettings, "__init__", quick_init)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield tmp_path / "models"

@@ -49,7 +49,7 @@ class _Task:
     model: str
     device: str
     precision: str
-    prompts: str
+    settings: dict[str, Any]
     out: Path
 
 
@@ -95,7 +95,7 @@ class Learning(QObject):
         """Whether it learns."""
         return self._thread is not None and self._thread.is_alive()
 
-    def begin(self, name: str, prompts: str) -> None:
+    def begin(self, name: str, settings: dict[str, Any]) -> None:
         """Begin to learn, in the background."""
         session, controller = self._controller.session, self._controller
         if self.busy:
@@ -110,7 +110,8 @@ class Learning(QObject):
             self._panel.show_idle(str(error))
             return
         source = controller.workshop.engine.source
-        task = _Task(self._lessons, controller.model, source.device, source.precision, prompts, out)
+        computing = (source.device, source.precision)
+        task = _Task(self._lessons, controller.model, *computing, settings, out)
         self._session, self.made, self.comparisons, self._curve = session, None, [], []
         self._panel.curve.show_values([])
         self._panel.show_progress(None, "Getting ready to learn.")
@@ -222,7 +223,7 @@ class Learning(QObject):
         task.out.parent.mkdir(parents=True, exist_ok=True)
         events = iter_finetune(
             images, labels, base, out=task.out, precision=task.precision,
-            prompts=task.prompts, complete=complete, keep_state=False,
+            complete=complete, keep_state=False, **task.settings,
         )  # fmt: skip
         done = None
         with closing(events):  # type: ignore[type-var]  # it is a generator

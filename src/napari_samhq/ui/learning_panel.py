@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QPointF, QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtGui import QPainter, QPalette, QPen
 from qtpy.QtWidgets import (
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -18,7 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_samhq.ui.parts import Combo, WrapRow, action_button, choice, explain, flat
+from napari_samhq.training.finetune.settings import TuningSettings
+from napari_samhq.ui.form import Form
+from napari_samhq.ui.parts import WrapRow, action_button, choice, explain, flat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Curve", "LearningPanel"]
 
-_PROMPTS = (
-    ("both", "boxes and clicks"),
-    ("boxes", "boxes"),
-    ("clicks", "clicks"),
-)
+_SETTINGS = ("prompts", "minutes")
 
 
 class Curve(QWidget):
@@ -90,7 +87,7 @@ class Curve(QWidget):
 class LearningPanel(QWidget):
     """Has the model learn from the objects that the user made."""
 
-    wanted = Signal(str, str)  # the name, and which prompts
+    wanted = Signal(str, object)  # the name, and settings by name
     cancel_wanted = Signal()
     use_wanted = Signal()
     compare_wanted = Signal(bool)
@@ -118,9 +115,7 @@ class LearningPanel(QWidget):
         self.name = QLineEdit()
         self.name.setPlaceholderText("a name for it, as my-cells")
         explain(self.name, "Name of the new model", "Under this name you find it among the models.")
-        self.prompts = Combo("What it learns to answer", "How you prompt such objects.")
-        for value, words in _PROMPTS:
-            self.prompts.addItem(words, value)
+        self.form = Form(TuningSettings, _SETTINGS)
         self.learn = action_button(
             "Learn from my corrections", "Takes some minutes. Layers and models stay as they are."
         )
@@ -138,7 +133,7 @@ class LearningPanel(QWidget):
         self.after = WrapRow([self.use, self.compare])
         self._lay_out()
         self.learn.clicked.connect(
-            lambda: self.wanted.emit(self.name.text().strip(), self.prompts.currentData())
+            lambda: self.wanted.emit(self.name.text().strip(), self.form.values)
         )
         self.name.returnPressed.connect(self.learn.click)
         self.finish.clicked.connect(lambda: self.finish_wanted.emit())
@@ -181,17 +176,14 @@ class LearningPanel(QWidget):
         row = flat(QHBoxLayout(self.running))
         row.addWidget(self.bar, 1)
         row.addWidget(self.cancel)
-        grid = flat(QGridLayout())
-        grid.setColumnStretch(1, 1)
-        for index, (text, widget) in enumerate((("Name", self.name), ("For", self.prompts))):
-            label = QLabel(text)
-            label.setBuddy(widget)
-            grid.addWidget(label, index, 0)
-            grid.addWidget(widget, index, 1)
+        named, label = flat(QHBoxLayout()), QLabel("Name")
+        label.setBuddy(self.name)
+        named.addWidget(label)
+        named.addWidget(self.name, 1)
         column = flat(QVBoxLayout(self))
         column.addWidget(self.hint)
         column.addWidget(WrapRow([self.finish, self.unfinish]))
         column.addWidget(self.areas)
-        column.addLayout(grid)
-        for widget in (self.learn, self.running, self.curve, self.result, self.after):
+        column.addLayout(named)
+        for widget in (self.form, self.learn, self.running, self.curve, self.result, self.after):
             column.addWidget(widget)
