@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_samhq.inference.propagation.courses import Direction
     from napari_samhq.inference.store import EmbeddingStore
 
-__all__ = ["Propagation", "job_for", "propagate"]
+__all__ = ["Propagation", "doubt_table", "job_for", "propagate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +162,7 @@ def propagate(
             except Cancelled:  # asked for: what is done is what is wanted
                 is_whole = False
                 break
-    return Propagation(result, _table(doubts), is_whole)
+    return Propagation(result, doubt_table(doubts), is_whole)
 
 
 def job_for(
@@ -204,7 +204,8 @@ def _amounts(step: Step) -> tuple[str, float, float]:
     return "Planes", step.done, step.total
 
 
-def _table(doubts: Sequence[Any]) -> pd.DataFrame:
+def doubt_table(doubts: Sequence[Doubtful]) -> pd.DataFrame:
+    """Put doubts into a table: label_id, plane, doubt, reason, ordered by the first two."""
     import pandas as pd
 
     columns = {

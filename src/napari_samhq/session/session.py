@@ -18,6 +18,7 @@ from napari_samhq.session.labels.create import check_labels, new_labels
 from napari_samhq.session.layers.lookup import check_image, find_image
 from napari_samhq.session.looking import Looking
 from napari_samhq.session.notebook import session_card
+from napari_samhq.session.propagating import Propagating, Propagator
 from napari_samhq.session.state import Current, State, Status, sentence, status_of
 from napari_samhq.session.storage.autosave import Autosave
 from napari_samhq.session.storage.snapshot import register, save
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "annotate"]
 
 
-class Session(Choosing, Looking, Finding, Finishing):
+class Session(Choosing, Looking, Finding, Finishing, Propagating):
     """Prompts on one image of a viewer, and the objects made of them. Made by :func:`annotate`.
 
     Parameters
@@ -122,6 +123,7 @@ class Session(Choosing, Looking, Finding, Finishing):
         self.points, self.shapes = desk.prompts.points, desk.prompts.shapes
         self.changed = desk.changed
         self._making, self._ledger = desk.making, desk.ledger
+        self.propagator = Propagator(desk)
         self.opened: SavedSession | None = None
         self.path: Path | None = None
         self.autosave = Autosave(self) if autosave else None

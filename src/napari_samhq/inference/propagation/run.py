@@ -101,12 +101,16 @@ class Job:
         planes: Any = None,
         direction: str = "both",
         sampling: tuple[float, float] = (1.0, 1.0),
+        others: Mapping[int, Mapping[int, CroppedMask]] | None = None,
     ) -> Job:
-        """Plan it; see :func:`napari_samhq.propagate`."""
+        """Plan it, see :func:`napari_samhq.propagate`; `others` stay, and are not followed."""
         courses = courses_for(given, len(volume), planes, direction)
         # Ids are names: which one an object has changes nothing for the others.
         courses.sort(key=lambda one: _place(given[one.start][one.label_id], one))
-        return cls(volume, given, courses, sampling)
+        kept = {plane: dict(outlines) for plane, outlines in given.items()}
+        for plane, outlines in (others or {}).items():
+            kept.setdefault(plane, {}).update(outlines)
+        return cls(volume, kept, courses, sampling)
 
 
 def iter_propagate(
