@@ -21,7 +21,8 @@ from napari.components import ViewerModel
 from skimage.io import imread
 
 import napari_samhq as samhq
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.inference import Predictor
 from napari_samhq.session import Session
 

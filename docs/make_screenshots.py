@@ -23,7 +23,8 @@ from qtpy.QtWidgets import QApplication, QScrollArea
 
 from napari_samhq import load_model
 from napari_samhq._plugin import SamHQDock, sample_nuclei, sample_tissue
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.errors import DownloadError, OutOfMemoryError
 from napari_samhq.inference.predictor import Predictor
 from napari_samhq.session.storage.autosave import Recoverable

@@ -21,7 +21,8 @@ def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A session on a stack of two planes beside it, with an object in the second."""
     from napari.components import ViewerModel
 
-    from napari_samhq.engine.engine import Engine, ModelSource
+    from napari_samhq.engine.engine import Engine
+    from napari_samhq.engine.models import ModelSource
     from napari_samhq.session.session import Session
 
     fake = FakePredictor(name="micro")

@@ -17,8 +17,10 @@ from napari_samhq.cli import app
 from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.core.journal.drafts import Draft
 from napari_samhq.core.journal.shapes_drawn import Drawn, DrawnShape
-from napari_samhq.engine.engine import Engine, ModelSource, Question, Request, shared_engine
+from napari_samhq.engine.engine import Engine, shared_engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.engine.plane_view import PlaneView
+from napari_samhq.engine.questions import Question, Request
 from napari_samhq.errors import DeviceLostError, DownloadError, FileError, OutOfMemoryError
 from napari_samhq.session import Session, State, annotate
 from support.fakes import FakePredictor
@@ -218,7 +220,7 @@ def test_sessions_of_a_process_share_an_engine_that_goes_with_the_last_of_them()
     viewer, other = new_viewer(), new_viewer(1)
     one, two = annotate(viewer), annotate(other)
     engine = shared_engine()
-    assert one.desk.making.asker.engine is two.desk.making.asker.engine is engine
+    assert one.controller.masks.scheduler.engine is two.controller.masks.scheduler.engine is engine
     gone = weakref.ref(engine)
     one.close()
     two.close()
@@ -245,7 +247,7 @@ def test_a_session_that_is_closed_while_the_model_works_leaves_nothing_behind(
     viewer.dims.ndisplay = 3
     image.scale = (2, 2)
     assert held.jobs == []
-    gone = weakref.ref(session.desk)
+    gone = weakref.ref(session.controller)
     jobs.clear()
     del session, jobs
     gc.collect()
@@ -281,8 +283,8 @@ def test_when_memory_runs_out_once_room_is_made_and_it_works(annotate, predictor
     session = annotate(viewer)
     session.add_boxes([[2, 2, 10, 12], [2, 20, 10, 30], [30, 40, 40, 60]])
     if phase == "predict":
-        session.desk.making.asker.engine.prepare(
-            "micro", session.desk.making.view(session.desk.plane()), lambda _: None
+        session.controller.masks.scheduler.engine.prepare(
+            "micro", session.controller.masks.view(session.plane), lambda _: None
         )
     predictor.error = OutOfMemoryError("Too little memory. Use device='cpu'.")
     assert session.commit_all() == [1, 2, 3]

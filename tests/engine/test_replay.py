@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from napari_samhq import Predictor
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.engine.replay import replay
 from napari_samhq.errors import Cancelled, ImageError, SamHQWarning
 from napari_samhq.session.session import Session
@@ -73,7 +74,7 @@ def test_a_real_network_gives_the_same_labels_bit_by_bit(tiny_network, grey_imag
     session.choose_threshold(_border(session.predict()))
     session.commit()
     assert len(np.unique(session.labels.data)) > 3  # some were overwritten
-    assert any(record.steps[-1].together for record in session.desk.ledger.records.values())
+    assert any(record.steps[-1].together for record in session.records.values())
     again = replay(snapshot(session), grey_image, predictor)
     np.testing.assert_array_equal(again, session.labels.data)
     session.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.errors import Cancelled, ImageError, LayerError
 from napari_samhq.session import State
 
@@ -140,7 +141,7 @@ def test_other_pixels_of_the_same_form_while_the_model_works(live, held, predict
     for job, result in results:
         job.done(result)
     assert live.candidates == ()  # an answer about other pixels is none
-    assert not live.desk.preview.layer.data.any()
+    assert not live.preview.data.any()
     held.work()
     assert live.candidates
     (looked_at,) = (pixels for call, pixels in predictor.calls[asked:] if call == "embed")
@@ -221,7 +222,7 @@ def test_a_model_that_is_not_here_waits_for_a_yes(live, held):
     live.points.add([20, 30])
     assert held.jobs == []
     assert live.status.state is State.MUST_FETCH
-    live.desk.fetch()
+    live.fetch()
     assert held.jobs[0].kind == "load"
     held.work()
     held.work()

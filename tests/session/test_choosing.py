@@ -36,7 +36,7 @@ def test_outputs_are_asked_for_and_undone(session):
     assert session.redo()
     assert session.current.choice.output == "hq"
     session.commit()
-    (record,) = session.desk.ledger.records.values()
+    (record,) = session.records.values()
     assert record.choice.output == "hq"
 
 
@@ -49,11 +49,11 @@ def test_a_dragged_slider_is_one_step_of_undo(session):
         areas.append(area(session))
     assert areas == sorted(areas, reverse=True)
     assert areas[-1] < areas[0]
-    (event,) = [e for e in session.desk.ledger.journal if isinstance(e, ChoiceChanged)]
+    (event,) = [e for e in session.journal if isinstance(e, ChoiceChanged)]
     assert event.before.active_draft.choice.threshold == 0
     assert event.after.active_draft.choice.threshold == 3
     session.commit()
-    (record,) = session.desk.ledger.records.values()
+    (record,) = session.records.values()
     assert record.threshold == 3
 
 
@@ -67,7 +67,7 @@ def test_the_journal_can_be_followed_from_outside(session):
         count[0] += -1 if kind == "undo" else 1
 
     count = [0]
-    session.desk.ledger.journal_changed.connect(follow)
+    session.controller.history.journal_changed.connect(follow)
     session.add_points([[20, 30], [20, 32]])
     session.choose_threshold(1)
     session.choose_threshold(2)
@@ -76,7 +76,7 @@ def test_the_journal_can_be_followed_from_outside(session):
     session.undo()
     session.redo()
     session.add_points([[21, 30]])
-    journal = session.desk.ledger.journal
+    journal = session.journal
     assert events[: count[0]] == list(journal)
     assert count[0] == len(journal)
 
@@ -125,7 +125,7 @@ def test_added_points_go_with_the_mask_that_is_seen(session, predictor):
     session.predict()
     np.testing.assert_array_equal(prompts_of(predictor)[-1].mask, first.low_res_logits[1])
     session.commit()
-    (record,) = session.desk.ledger.records.values()
+    (record,) = session.records.values()
     assert [len(step.drawn.points) for step in record.steps] == [1, 2]
     assert [step.candidate for step in record.steps] == [1, 0]
 
@@ -176,7 +176,7 @@ def test_a_reopened_object_goes_on_where_it_was_left(session, predictor):
     session.predict()
     session.points.add([24, 30])
     session.commit()
-    (record,) = session.desk.ledger.records.values()
+    (record,) = session.records.values()
     assert [len(step.drawn.points) for step in record.steps] == [1, 2, 3]
 
 
@@ -188,10 +188,10 @@ def test_the_difference_between_sam_and_hq(session):
     assert change.dtype == np.int8
     assert set(np.unique(change)) == {-1, 0}  # the fake's discs are larger for SAM
     session.shows_difference = True
-    shown = session.desk.preview.layer.data
+    shown = session.preview.data
     assert np.count_nonzero(shown == 3) > 0
     session.shows_difference = False
-    assert np.count_nonzero(session.desk.preview.layer.data == 3) == 0
+    assert np.count_nonzero(session.preview.data == 3) == 0
 
 
 def test_the_difference_follows_the_object_while_it_is_shown(viewer, annotate, held):
@@ -201,12 +201,12 @@ def test_the_difference_follows_the_object_while_it_is_shown(viewer, annotate, h
     held.work()
     assert [job.kind for job in held.jobs] == ["difference"]
     held.work()
-    assert (session.desk.preview.layer.data == 3).any()
+    assert (session.preview.data == 3).any()
     session.points.add([20, 40])
-    assert not (session.desk.preview.layer.data == 3).any()
+    assert not (session.preview.data == 3).any()
     held.work()
     held.work()
-    assert (session.desk.preview.layer.data == 3).any()
+    assert (session.preview.data == 3).any()
     assert held.jobs == []  # nobody asks for what is known
 
 
@@ -241,7 +241,7 @@ def test_the_steps_of_a_record_give_the_same_bits_again(viewer):
     embedding = predictor.embed(
         viewer.layers["cells"].data, contrast_limits=tuple(session.image.contrast_limits)
     )
-    events = [event for event in session.desk.ledger.journal if isinstance(event, Committed)]
+    events = [event for event in session.journal if isinstance(event, Committed)]
     assert len(events) == 2
     for event in events:
         (commit,) = event.commits

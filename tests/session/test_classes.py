@@ -51,9 +51,9 @@ def test_classes_are_given_renamed_and_taken_back(two):
 
 def test_the_same_class_again_is_no_step(two):
     two.classify(1, "nucleus")
-    steps = len(two.desk.ledger.journal)
+    steps = len(two.journal)
     two.classify(1, " nucleus")
-    assert len(two.desk.ledger.journal) == steps
+    assert len(two.journal) == steps
 
 
 def test_what_is_not_there_has_no_class(two):
@@ -65,7 +65,7 @@ def test_a_deleted_object_takes_its_class_along_and_brings_it_back(two):
     two.classify(1, "nucleus")
     two.delete(1)
     assert classes(two) == {9: ""}
-    assert two.desk.ledger.categories == {}
+    assert two.controller.history.categories == {}
     two.undo()
     assert classes(two) == {1: "nucleus", 9: ""}
 

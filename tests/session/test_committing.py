@@ -16,11 +16,11 @@ from napari_samhq.settings import CommitRules
 
 
 def kinds(session):
-    return [type(event).__name__ for event in session.desk.ledger.journal]
+    return [type(event).__name__ for event in session.journal]
 
 
 def rebuilt(session, base):
-    return rebuild_labels(session.desk.ledger.journal, SparseLabels.of(base)).array()
+    return rebuild_labels(session.journal, SparseLabels.of(base)).array()
 
 
 def brush(session, place, value, size=5):
@@ -35,7 +35,7 @@ def brush(session, place, value, size=5):
 def test_rules_are_kept_with_the_object_as_they_were_obeyed(session):
     session.rules = CommitRules(smallest_area=4, fill_holes=True)
     session.add_points([[20, 30]])
-    record = session.desk.ledger.records[session.commit()]
+    record = session.records[session.commit()]
     assert dict(record.rules) == {
         "overlap": "keep",  # what the layer said then
         "smallest_area": 4,
@@ -84,7 +84,7 @@ def test_objects_of_a_class_are_listed_deleted_and_reopened_one_by_one(session):
     whole = session.labels.data.copy()
     table = session.objects.set_index("label_id")
     assert table.index.tolist() == ids
-    masks = {i: one.mask.within((48, 64)) for i, one in session.desk.ledger.records.items()}
+    masks = {i: one.mask.within((48, 64)) for i, one in session.records.items()}
     assert {i: int(mask.sum()) for i, mask in masks.items()} == table["area"].to_dict()
     session.delete(ids[0])
     np.testing.assert_array_equal(session.labels.data > 0, masks[ids[1]] | masks[ids[2]])
@@ -326,7 +326,7 @@ def test_labels_are_the_journal_replayed_whatever_people_do(annotate, steps):
         np.testing.assert_array_equal(session.labels.data, rebuilt(session, base))
     areas = session.objects.set_index("label_id")["area"]
     for label_id, area in areas.items():
-        record = session.desk.ledger.records.get(label_id)
+        record = session.records.get(label_id)
         if record is None or record.mask is None:
             assert area == (session.labels.data == label_id).sum()
     while session.undo():

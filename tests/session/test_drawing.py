@@ -9,7 +9,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_samhq.engine.answers import Shown
-from napari_samhq.engine.engine import Question, Request
+from napari_samhq.engine.questions import Question, Request
 from napari_samhq.errors import Cancelled, LayerError, PromptError, SamHQWarning
 from napari_samhq.session import State
 
@@ -225,7 +225,7 @@ def test_very_many_boxes_take_memory_by_their_size_not_by_the_image(
     viewer = ViewerModel()
     viewer.add_image(np.zeros((400, 330), dtype=np.uint8))
     session = annotate(viewer)
-    making, plane = session.desk.making, session.desk.plane()
+    plane = session.plane
     from napari_samhq.core.journal.drafts import Draft
     from napari_samhq.core.journal.shapes_drawn import Drawn
 
@@ -233,7 +233,7 @@ def test_very_many_boxes_take_memory_by_their_size_not_by_the_image(
         Draft(i, Drawn(shapes=(session._rectangle(plane, box, False),)))
         for i, box in enumerate(many_boxes[:count], start=1)
     ]
-    view = making.view(plane)
+    view = session.controller.masks.view(plane)
     questions = [Question(one, one.drawn.to_small_prompt(view.shape)) for one in drafts]
     reports = []
     kept = [Shown.of(a) for a in engine.answers(Request("micro", view, questions), reports.append)]

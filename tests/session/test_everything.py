@@ -70,7 +70,7 @@ def test_every_object_is_found_and_is_one_of_the_session(session, image):
     assert table["label_id"].tolist() == ids
     assert set(table["model"]) == {"micro"}
     assert table["score"].between(0.7, 1).all()
-    record = session.desk.ledger.records[1]
+    record = session.records[1]
     assert dict(dict(record.seen)["everything"])["spacing_px"] == 4
     assert f"{len(ids)} objects found. Undo takes them back." in session.status.sentence
 
@@ -118,7 +118,7 @@ def test_regions(session, image):
     outside[10:50, :60] = 0
     assert not outside.any()
     session.undo()
-    viewer = session.desk.viewer
+    viewer = session.controller.viewer
     viewer.canvas.size = 58, 98
     viewer.scene.camera.center, viewer.scene.camera.zoom = (44.5, 64.5), 2
     session.segment_everything(region="visible", **SETTINGS)
@@ -188,7 +188,7 @@ def test_behind_the_window(image, annotate, held, session):
     behind = annotate(new_viewer(image), runner=held)
     behind.image.contrast_limits = (0, 255)
     held.work()
-    everything = Everything(behind.desk)
+    everything = Everything(behind.controller)
     assert everything.run(Search(changes=SETTINGS), wait=False) == []
     assert behind.status.state is State.EVERYTHING or behind.status.busy
     assert not behind.labels.data.any()
@@ -202,7 +202,7 @@ def test_behind_the_window(image, annotate, held, session):
 def test_what_is_outdated_is_not_written(image, annotate, held, change):
     behind = annotate(new_viewer(image), runner=held)
     held.work()
-    Everything(behind.desk).run(Search(changes=SETTINGS), wait=False)
+    Everything(behind.controller).run(Search(changes=SETTINGS), wait=False)
     if change == "model":
         behind.model = "vit_b"
     elif change == "image":
@@ -216,7 +216,7 @@ def test_what_is_outdated_is_not_written(image, annotate, held, change):
 def test_a_model_that_is_not_here_is_not_fetched_behind_the_window(image, annotate, held):
     behind = annotate(new_viewer(image), runner=held, model="vit_b", may_fetch=False)
     with pytest.raises(Exception, match="Fetch it below"):
-        Everything(behind.desk).run(Search(), wait=False)
+        Everything(behind.controller).run(Search(), wait=False)
 
 
 def test_the_plane_that_was_on_the_screen_gets_the_objects(image, annotate, held):
@@ -225,7 +225,7 @@ def test_the_plane_that_was_on_the_screen_gets_the_objects(image, annotate, held
     behind = annotate(viewer, runner=held)
     viewer.dims.set_point(0, 1)
     held.work()
-    Everything(behind.desk).run(Search(changes=SETTINGS), wait=False)
+    Everything(behind.controller).run(Search(changes=SETTINGS), wait=False)
     viewer.dims.set_point(0, 0)
     held.work()
     assert behind.labels.data[1].any()
@@ -241,7 +241,7 @@ def test_objects_can_be_reopened_and_refined(session):
     session.predict()
     assert session.labels.data[session.labels.data == ids[2]].size  # there until it is replaced
     assert session.commit() == ids[2]
-    assert session.desk.ledger.records[ids[2]].as_found is None
+    assert session.records[ids[2]].as_found is None
 
 
 @pytest.mark.parametrize("other", ["micro", "large"])
@@ -319,7 +319,7 @@ def test_another_choice_asks_nothing_anew(session, predictor):
 def test_pressed_again_it_changes_what_it_found_unless_something_was_done_since(session, predictor):
     def press(**changes) -> list[int]:
         wanted = Search(changes={**SETTINGS, "min_score": 0.3, **changes})
-        return Everything(session.desk).run(wanted, wait=True, instead=True)
+        return Everything(session.controller).run(wanted, wait=True, instead=True)
 
     first = press()
     asked = len(predictor.calls)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_samhq.batch.everything import segment_everything
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.errors import ModelError, SettingsError
 from napari_samhq.inference.settings import Search
 from napari_samhq.session.everything import Everything
@@ -47,7 +48,7 @@ def test_the_dense_head_is_taken_where_there_is_one(session, image, models):
     assert len(ids) == wanted.max() > 3
     np.testing.assert_array_equal(session.labels.data > 0, wanted > 0)
     assert calls(models["micro"], "predict") == 0
-    record = session.desk.ledger.records[ids[0]]
+    record = session.records[ids[0]]
     told = dict(dict(record.seen)["everything"])
     assert told["method"] == "dense"
     assert "finder" not in told
@@ -58,20 +59,20 @@ def test_the_dense_head_is_taken_where_there_is_one(session, image, models):
 def test_thresholds_choose_anew_and_back_again_without_the_model(session, models):
     def press(**changes) -> list[int]:
         search = Search(changes={**SETTINGS, **changes})
-        return Everything(session.desk).run(search, wait=True, instead=True)
+        return Everything(session.controller).run(search, wait=True, instead=True)
 
-    assert not Everything(session.desk).is_latest
+    assert not session.everything_is_latest
     first = press()
     asked = len(models["micro"].calls)
-    assert Everything(session.desk).is_latest
+    assert session.everything_is_latest
     fewer = press(smallest_px=80)
     assert 0 < len(fewer) < len(first)
     assert press(min_score=1.0) == []
-    assert Everything(session.desk).is_latest  # so that a lower threshold brings them back
+    assert session.everything_is_latest  # so that a lower threshold brings them back
     assert len(press()) == len(first)
     assert len(models["micro"].calls) == asked
     session.delete(session.objects["label_id"].iloc[0])
-    assert not Everything(session.desk).is_latest
+    assert not session.everything_is_latest
 
 
 def test_the_model_of_the_session_outlines_what_another_one_finds(session, image, models):
@@ -85,7 +86,7 @@ def test_the_model_of_the_session_outlines_what_another_one_finds(session, image
     assert calls(models["vit_b"], "predict") > 0
     assert calls(models["micro"], "predict") == 0
     assert set(session.objects["model"]) == {"vit_b"}
-    record = session.desk.ledger.records[ids[0]]
+    record = session.records[ids[0]]
     assert dict(dict(record.seen)["everything"])["finder"].startswith("micro")
 
 
@@ -97,5 +98,5 @@ def test_a_model_without_a_head_takes_points_or_says_so(session):
         session.segment_everything(method="magic")
     assert not session.labels.data.any()
     ids = session.segment_everything(diameter=16, smallest_px=12)
-    told = dict(dict(session.desk.ledger.records[ids[0]].seen)["everything"])
+    told = dict(dict(session.records[ids[0]].seen)["everything"])
     assert (told["method"], told["spacing_px"]) == ("points", 8)

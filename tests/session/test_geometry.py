@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 
 from napari_samhq.core.geometry.planes import Plane
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.errors import LayerError, SamHQWarning
 from napari_samhq.session import Session, State
 from napari_samhq.session.layers.current_plane import current_plane, show_plane

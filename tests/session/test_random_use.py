@@ -151,7 +151,7 @@ class RandomUse(RandomPrompts):
         """Let the labels have been changed by hand to what they are now."""
         now, plain = self.labels(), self.plain
         if (now != plain.labels).any():
-            plane = self.session.desk.ledger.journal.last().plane if self.blocked else plain.plane
+            plane = self.session.journal.last().plane if self.blocked else plain.plane
             plain.happen(plain.here(plane), plane, labels=now.astype(np.int64))
 
     # --------------------------------------------------------------------------- what is looked at
@@ -170,7 +170,7 @@ class RandomUse(RandomPrompts):
     def turn_display(self, flat):
         self.viewer.dims.ndisplay = 2 if flat else 3
         if not self.blocked:  # napari moves sliders that stand at an end
-            self.plain.plane = self.session.desk.plane()
+            self.plain.plane = self.session.plane
 
     @rule(low=st.integers(0, 100), width=st.integers(1, 150))
     def set_contrast_limits(self, low, width):
@@ -203,7 +203,7 @@ class RandomUse(RandomPrompts):
     def remove_layer(self, which):
         """Throw one of the session's layers away; it comes back when it is needed, and empty."""
         session, plain = self.session, self.plain
-        layer = session.desk.preview.layer if which == "preview" else getattr(session, which)
+        layer = session.preview if which == "preview" else getattr(session, which)
         if layer not in self.viewer.layers:
             return
         self.viewer.layers.remove(layer)
@@ -240,8 +240,8 @@ class RandomUse(RandomPrompts):
     def go_on(self, session) -> None:
         """Take up another session in place of the one that was."""
         self.session, self.tilted = session, False
-        self.plain.plane = session.desk.plane()
-        order = list(session.desk.making.unfinished)  # of planes, which nobody sees
+        self.plain.plane = session.plane
+        order = list(session.unfinished)  # of planes, which nobody sees
         things = self.plain.things
         self.plain.things = {plane: things[plane] for plane in sorted(things, key=order.index)}
 
@@ -253,7 +253,7 @@ class RandomUse(RandomPrompts):
         self.session.close()
         viewer = self.new_viewer()
         self.go_on(open_session(path, viewer, engine=self.engine, autosave=True))
-        habit = self.session.desk.making.habit
+        habit = self.session.controller.unfinished.habit
         assert (habit.candidate, habit.output, habit.threshold) == self.plain.habit
         assert (self.preserve, self.session.rules) == (preserve, self.rules)
 
@@ -265,7 +265,7 @@ class RandomUse(RandomPrompts):
         if not old.autosave.file.writing or not is_work:
             return
         old.autosave.file._let_go()
-        old.desk.ledger.journal_changed.disconnect(old.autosave._note)
+        old.controller.history.journal_changed.disconnect(old.autosave._note)
         viewer = self.new_viewer()
         layer = None
         if old.labels.name == "mine":
@@ -275,9 +275,9 @@ class RandomUse(RandomPrompts):
         recover(session, found)
         self.go_on(session)
         # Whom the next point belongs to is no step; and settings are those of the beginning.
-        for plane, drafts in session.desk.making.unfinished.items():
+        for plane, drafts in session.unfinished.items():
             plain.set(plane, (plain.here(plane)[0], drafts.active))
-        habit, self.rules = session.desk.making.habit, session.rules
+        habit, self.rules = session.controller.unfinished.habit, session.rules
         plain.habit = (habit.candidate, habit.output, habit.threshold)
 
     # ------------------------------------------------------------------------------- what must be
@@ -288,19 +288,19 @@ class RandomUse(RandomPrompts):
         if session is None:
             return
         np.testing.assert_array_equal(self.labels(), plain.labels)
-        assert {i: one.plane for i, one in session.desk.ledger.records.items()} == {
+        assert {i: one.plane for i, one in session.records.items()} == {
             i: plane for i, (plane, _) in plain.objects.items()
         }
-        assert session.desk.ledger.categories == plain.classes
+        assert session.controller.history.categories == plain.classes
         found = {
             plane: (tuple(map(plain_of, drafts)), drafts.active)
-            for plane, drafts in session.desk.making.unfinished.items()
+            for plane, drafts in session.unfinished.items()
         }
         assert found == {plane: plain_things(*one) for plane, one in plain.things.items()}
-        steps = session.desk.ledger.journal
+        steps = session.journal
         assert (len(steps), len(steps.undone)) == (plain.count, len(plain.steps) - plain.count)
         if not self.blocked:
-            assert session.desk.making.plane() == plain.plane
+            assert session.plane == plain.plane
         ids, areas = np.unique(plain.labels[plain.labels > 0], return_counts=True)
         table = session.objects
         assert table["label_id"].tolist() == ids.tolist()

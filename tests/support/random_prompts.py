@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.errors import SamHQError
 from napari_samhq.io import recovery
 from napari_samhq.session import Session
@@ -53,7 +54,7 @@ class RandomPrompts(RuleBasedStateMachine):
             layer = Labels(labels, name="mine")
         self.session = self.new_session(viewer, labels=layer)
         self.session.refine = refine
-        self.plain = PlainSession(labels.astype(np.int64), self.session.desk.plane())
+        self.plain = PlainSession(labels.astype(np.int64), self.session.plane)
         self.base = labels.copy()
         self.rules = CommitRules()
 

@@ -44,7 +44,7 @@ def states(session) -> list[bytes]:
     """Undo everything, then do it again; returns labels and classes after each step."""
 
     def now() -> bytes:
-        classes = repr(sorted(session.desk.ledger.categories.items()))
+        classes = repr(sorted(session.controller.history.categories.items()))
         return np.asarray(session.labels.data).tobytes() + classes.encode()
 
     seen = [now()]
@@ -57,8 +57,8 @@ def states(session) -> list[bytes]:
 
 def standing(session) -> str:
     """Name what stands now, in one word: the labels, the objects and those being made."""
-    ledger = session.desk.ledger
-    objects = sorted(ledger.records.items()), sorted(ledger.categories.items())
-    now = repr((session.desk.making.unfinished, objects))
+    history = session.controller.history
+    objects = sorted(history.records.items()), sorted(history.categories.items())
+    now = repr((session.unfinished, objects))
     labels = np.asarray(session.labels.data).tobytes()
     return hashlib.sha256(labels + now.encode()).hexdigest()

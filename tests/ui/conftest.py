@@ -13,7 +13,8 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QWidget
 
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.ui.dock import SamHQDock
 from napari_samhq.ui.preferences import Preferences
 from support.fakes import FakePredictor
@@ -123,7 +124,7 @@ class User:
         self.qtbot.waitUntil(condition, timeout=timeout)
 
     def sees_preview(self) -> bool:
-        return bool(self.session.candidates) and self.session.desk.preview.layer.data.any()
+        return bool(self.session.candidates) and self.session.preview.data.any()
 
     def sees_all(self) -> bool:
         """Whether all objects being made have a mask."""

@@ -10,7 +10,8 @@ from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.errors import ImageError
 from napari_samhq.ui.controller import Controller
 from napari_samhq.ui.dock import SamHQDock
@@ -347,3 +348,15 @@ def test_cancel_acts_at_once_and_leaves_the_layers_as_they_were(
         user.until(user.sees_all)
     user.press(user.dock.object.buttons["accept_all" if phase == "predict" else "accept"])
     assert user.session.labels.data.any()
+
+
+def test_one_accept_paints_the_dock_once_and_all_of_it_reads_one_state(bare_dock, cells, qtbot):
+    dock = bare_dock(cells)
+    session, painted = dock.controller.session, []
+    session.points.add([40, 50])
+    qtbot.waitUntil(lambda: bool(session.candidates) and not session.status.busy, timeout=60_000)
+    dock.controller.changed.connect(lambda: painted.append(dock.controller.state))
+    dock.commands.act("accept")
+    assert len(painted) == 1
+    assert painted == [session.state]
+    assert session.labels.data[40, 50] == 1

@@ -36,8 +36,8 @@ def drop(viewer, path):
 def same(dock, session):
     again = dock.controller.session
     np.testing.assert_array_equal(again.labels.data, session.labels.data)
-    unfinished = session.desk.making.unfinished
-    return again.desk.making.unfinished == unfinished and again.objects.equals(session.objects)
+    unfinished = session.unfinished
+    return again.unfinished == unfinished and again.objects.equals(session.objects)
 
 
 def names(dock):

@@ -202,7 +202,7 @@ def test_a_slider_that_is_dragged_makes_one_step(bare_dock, cells, qtbot):
     assert session.current.choice.threshold == 0.0
     assert dock.object.outline.slider.value() == 0
     session.undo()
-    assert session.desk.making.drafts(session.desk.plane()) == Drafts()
+    assert session.controller.unfinished.drafts(session.plane) == Drafts()
 
 
 @pytest.mark.parametrize("factor", [pytest.param("1.5", id="FM-57-150-percent")])
@@ -214,7 +214,8 @@ from qtpy.QtWidgets import QApplication
 app = QApplication([])
 assert app.devicePixelRatio() == 1.5
 from support.fakes import FakePredictor
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.ui.dock import SamHQDock
 from napari_samhq.ui.preferences import Preferences
 from test_layout import fits, opened

@@ -149,7 +149,7 @@ class Walk(RuleBasedStateMachine):
         self.see()
         session = self.dock.controller.session
         assert self.dock.status.sentence.text()
-        if session is not None and not session.desk.closed:
+        if session is not None and not session.closed:
             assert session.image in self.viewer.layers
 
 

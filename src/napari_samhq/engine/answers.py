@@ -1,6 +1,4 @@
-"""Answers of the model, as a session keeps them: no larger than their objects, and as long as they
-may be shown again.
-"""
+"""Answers of the model cut down to their objects, kept as long as they may be shown again."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from napari_samhq.core.geometry.planes import Plane
     from napari_samhq.core.journal.drafts import Draft
     from napari_samhq.core.measure.uncertainty import Doubt
-    from napari_samhq.engine.engine import Answer
+    from napari_samhq.engine.questions import Answer
 
 __all__ = ["Answers", "Shown", "wish_of"]
 

@@ -1,28 +1,29 @@
-"""What does the work: holds the model and what it saw of each image. Knows no layers, no threads.
+"""Run models for sessions, and keep the models and what they saw of each image.
 
-Several sessions and windows may share an :class:`Engine`; where they use it from several threads
-they take turns, answer by answer.
+It knows neither layers nor threads. Several sessions and windows may share an :class:`Engine`;
+where they use it from several threads they take turns, answer by answer.
 """
 
 from __future__ import annotations
 
 import threading
-import warnings
 import weakref
 from collections import OrderedDict
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samhq.batch.results import MemoryResults
 from napari_samhq.core.images.rgb8 import rgb8_and_limits
 from napari_samhq.core.tiles.windows import Windows
+from napari_samhq.core.util.notes import collected_notes
 from napari_samhq.engine.jobs import Progress
-from napari_samhq.engine.large import Extent, LargePlane
 from napari_samhq.engine.models import ModelSource
+from napari_samhq.engine.planes import WholePlane, WindowedPlane
+from napari_samhq.engine.questions import Answer, Question, Request
 from napari_samhq.engine.recent import Recent
-from napari_samhq.errors import DeviceLostError, OutOfMemoryError, SamHQWarning
+from napari_samhq.errors import DeviceLostError, OutOfMemoryError
 from napari_samhq.inference.source import digest
 from napari_samhq.inference.store import EmbeddingStore
 from napari_samhq.inference.windowed import WindowedPredictor
@@ -37,81 +38,20 @@ if TYPE_CHECKING:
     from napari_samhq.core.prompts.prompt import Prompt
     from napari_samhq.engine.jobs import Report
     from napari_samhq.engine.plane_view import PlaneView
+    from napari_samhq.engine.planes import SeenPlane
     from napari_samhq.inference.embedding import ImageEmbedding
     from napari_samhq.inference.prediction import Prediction, SupportsPrediction
     from napari_samhq.inference.source import Region
 
-__all__ = ["Answer", "Engine", "ModelSource", "Question", "Request", "shared_engine"]
+__all__ = ["Engine", "shared_engine"]
 
 _IMAGE_BYTES = 2**30  # some 160 planes of a published model, in float16 half of that
 _LOGITS_BYTES = 2**26
 _LARGE_PLANES = 8  # seen through windows, and remembered
-_LOOKED_AT = 4  # windows along the screen, up to which one is looked at before it is prompted
 _KEPT_RUNS = 4  # over everything, to go on with or to choose from again
 _LONGEST_BATCH = 64
 _KEPT_MODELS = 2  # the large ones take gigabytes
 _LOST_DEVICE = ("cuda error", "device lost", "mps backend", "hip error")
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """What is asked about one object.
-
-    Attributes
-    ----------
-    draft : Draft
-        The object.
-    prompt : Prompt
-        Its points and box, checked; a rough mask is painted only when its turn comes.
-    """
-
-    draft: Draft
-    prompt: Prompt
-
-
-@dataclass(frozen=True, eq=False)
-class Request:
-    """Questions about one plane, for one model."""
-
-    model: str
-    view: PlaneView
-    questions: Sequence[Question]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What came of a question.
-
-    Attributes
-    ----------
-    draft : Draft
-        The object that was asked for.
-    prediction : Prediction
-        Its masks.
-    together : bool
-        Whether it was answered in a batch with others.
-    model, fingerprint : str
-        Who answered: the name, and a hash of the weights where the predictor tells it.
-    notes : tuple of str
-        Warnings that came up on the way.
-    """
-
-    draft: Draft
-    prediction: Prediction
-    together: bool
-    model: str
-    fingerprint: str = ""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class _Sight:
-    """A plane as a model saw it."""
-
-    key: Hashable
-    predictor: Any  # a predictor and an embedding, or a large plane and its extent
-    embedding: ImageEmbedding | Extent
-    notes: tuple[str, ...]
 
 
 class Engine:
@@ -129,10 +69,10 @@ class Engine:
         self.source = source or ModelSource()
         self._lock = threading.RLock()
         self._models: OrderedDict[str, SupportsPrediction] = OrderedDict()
-        self._seen: Recent[_Sight] = Recent(cache_bytes)
+        self._seen: Recent[WholePlane] = Recent(cache_bytes)
         self._store = EmbeddingStore(memory_bytes=cache_bytes)
         self._logits: Recent[NDArray[np.float32]] = Recent(_LOGITS_BYTES)
-        self._large: Recent[WindowedPredictor] = Recent(_LARGE_PLANES)
+        self._large: Recent[tuple[WindowedPredictor, tuple[str, ...]]] = Recent(_LARGE_PLANES)
         self._tiles: Recent[MemoryResults] = Recent(_KEPT_RUNS)
         self._moved = False
 
@@ -189,17 +129,20 @@ class Engine:
     ) -> tuple[str, ...]:
         """Look at a plane, so that the first prompt is as fast as the others.
 
-        Of a large one the window is looked at that a click in the middle of what is on the screen
-        gets, unless so much is on the screen that it would hardly be that one.
+        Of a large one a window in the middle of what is visible is looked at.
+
+        Returns
+        -------
+        tuple of str
+            What is to be said about the image.
         """
         with self._lock:
-            sight = self._sight(model, view, report)
-            if visible is not None and isinstance(sight.predictor, LargePlane):
-                windowed, sides = sight.predictor.windowed, [p.stop - p.start for p in visible]
-                if min(sides) > 0 and max(sides) <= _LOOKED_AT * windowed.windows.input_size:
-                    with _guarding_device():
-                        windowed.prepare(visible, report=sight.predictor.report)
-            return sight.notes
+            seen = self._see(model, view, report)
+            if visible is None:
+                return seen.notes
+            with _guarding_device(), collected_notes() as notes:
+                seen.prepare(visible)
+            return (*seen.notes, *notes)
 
     def tiles(self, key: Hashable) -> MemoryResults:
         """Give what was found before in the tiles of a plane, by the name of what was asked.
@@ -225,20 +168,25 @@ class Engine:
         """
         total = len(request.questions)
         with self._lock:
-            sight = self._sight(request.model, request.view, report)
+            seen = self._see(request.model, request.view, report)
         done = 0
         for batch in _batches(request.questions):
-            answers = self._answer(sight, batch)
+            answers = self._answer(seen, batch)
             while True:
                 # How far it is means something only where there are many.
                 report(Progress("predict", done, total if total > 1 else 0))
-                with self._lock, _guarding_device():
+                with self._lock, _guarding_device(), collected_notes() as remarks:
                     answer = next(answers, None)
                 if answer is None:
                     break
                 done += 1
-                name, fingerprint = request.model, getattr(sight.predictor, "fingerprint", "")
-                yield replace(answer, model=name, fingerprint=fingerprint, notes=sight.notes)
+                yield replace(
+                    answer,
+                    model=request.model,
+                    fingerprint=seen.fingerprint,
+                    notes=seen.notes,
+                    remarks=tuple(remarks),
+                )
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -246,8 +194,8 @@ class Engine:
         with self._lock, _guarding_device():
             yield
 
-    def _answer(self, sight: _Sight, batch: Sequence[Question]) -> Iterator[Answer]:
-        prompts = [self._prompt(sight, question) for question in batch]
+    def _answer(self, seen: SeenPlane, batch: Sequence[Question]) -> Iterator[Answer]:
+        prompts = [self._prompt(seen, question) for question in batch]
         choice = batch[0].draft.choice
         options: dict[str, Any] = {
             "multimask": batch[0].draft.drawn.ambiguous,
@@ -257,92 +205,87 @@ class Engine:
         left = dict(enumerate(batch))
         together = len(batch) > 1
         try:
-            for index, found in sight.predictor.iter_predict(sight.embedding, prompts, **options):
-                yield self._noted(sight, left.pop(index).draft, found, together)
+            for index, found in seen.iter_predict(prompts, **options):
+                yield self._noted(seen, left.pop(index).draft, found, together)
         except OutOfMemoryError:
             # The predictor halved the batch already. Give up all that can be made again, and go on
             # one by one; if that is too much, too, the caller hears of it.
-            self._make_room(sight)
+            self._make_room(seen)
         for index, question in left.items():
-            one = [prompts[index]]
-            ((_, found),) = sight.predictor.iter_predict(sight.embedding, one, **options)
-            yield self._noted(sight, question.draft, found, together=False)
+            ((_, found),) = seen.iter_predict([prompts[index]], **options)
+            yield self._noted(seen, question.draft, found, together=False)
 
-    def _noted(self, sight: _Sight, draft: Draft, found: Prediction, together: bool) -> Answer:
-        key = (sight.key, draft.earlier, draft.drawn, draft.choice.output, together)
+    def _noted(self, seen: SeenPlane, draft: Draft, found: Prediction, together: bool) -> Answer:
+        key = (seen.key, draft.earlier, draft.drawn, draft.choice.output, together)
         self._logits.put(key, found.low_res_logits, found.low_res_logits.nbytes)
         return Answer(draft, found, together, "")
 
-    def _prompt(self, sight: _Sight, question: Question) -> Prompt:
+    def _prompt(self, seen: SeenPlane, question: Question) -> Prompt:
         """Complete a prompt by the mask that was seen last, else by a rough one."""
         earlier = question.draft.earlier
         if earlier:
-            return replace(question.prompt, mask=self._seen_last(sight, earlier))
-        return replace(question.prompt, mask=question.draft.drawn.area(sight.embedding.image_shape))
+            return replace(question.prompt, mask=self._seen_last(seen, earlier))
+        return replace(question.prompt, mask=question.draft.drawn.area(seen.shape))
 
-    def _seen_last(self, sight: _Sight, steps: tuple[Step, ...]) -> NDArray[np.float32]:
+    def _seen_last(self, seen: SeenPlane, steps: tuple[Step, ...]) -> NDArray[np.float32]:
         """Get the low-res logits, (h, w), that were chosen at the last of some steps."""
         *before, last = steps
         earlier = tuple(before)
-        key = (sight.key, earlier, last.drawn, last.output, last.together)
+        key = (seen.key, earlier, last.drawn, last.output, last.together)
         logits = self._logits.get(key)
-        if isinstance(sight.predictor, LargePlane) and logits is not None:
-            logits = logits if sight.predictor.remembers(logits[last.candidate]) else None
+        if logits is not None and not seen.remembers(logits[last.candidate]):
+            logits = None
         if logits is None:  # forgotten since: go through the steps again
-            shape = sight.embedding.image_shape
-            mask = self._seen_last(sight, earlier) if earlier else last.drawn.area(shape)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SamHQWarning)  # told when they were drawn
-                prompt = last.drawn.to_small_prompt(shape)
+            mask = self._seen_last(seen, earlier) if earlier else last.drawn.area(seen.shape)
+            with collected_notes():  # they were told when the prompts were drawn
+                prompt = last.drawn.to_small_prompt(seen.shape)
             prompts = [replace(prompt, mask=mask)] * (2 if last.together else 1)
-            answers = sight.predictor.iter_predict(
-                sight.embedding, prompts, multimask=last.drawn.ambiguous, output=last.output
-            )
+            answers = seen.iter_predict(prompts, multimask=last.drawn.ambiguous, output=last.output)
             logits = next(found for _, found in answers).low_res_logits
             self._logits.put(key, logits, logits.nbytes)
         chosen: NDArray[np.float32] = logits[last.candidate]
         return chosen
 
-    def _sight(self, model: str, view: PlaneView, report: Report) -> _Sight:
+    def _see(self, model: str, view: PlaneView, report: Report) -> SeenPlane:
         predictor, limits = self.load(model, report), view.contrast_limits
         if not Windows(view.shape, predictor.input_size).is_small:
-            return self._large_sight(predictor, model, view, report)
+            return self._see_in_windows(predictor, model, view, report)
         # Read each time, whatever holds the pixels: an edit in place must never go unnoticed.
         pixels, store = view.read(), self._store
         key = (model, limits, digest(pixels), store.folder)
-        sight = self._seen.get(key)
-        if sight is None:
+        seen = self._seen.get(key)
+        if seen is None:
             report(Progress("prepare"))
-            with warnings.catch_warnings(record=True) as caught, _guarding_device():
-                warnings.simplefilter("always")
+            with collected_notes() as notes, _guarding_device():
                 try:
                     embedding = _look(predictor, pixels, limits, store)
                 except OutOfMemoryError:
                     self._make_room()
                     embedding = _look(predictor, pixels, limits, store)
-            sight = _Sight(key, predictor, embedding, _our_notes(caught))
-            self._seen.put(key, sight, embedding.nbytes)
-        return sight
+            seen = WholePlane(key, tuple(notes), predictor, embedding)
+            self._seen.put(key, seen, seen.nbytes)
+        return seen
 
-    def _large_sight(
+    def _see_in_windows(
         self, predictor: SupportsPrediction, model: str, view: PlaneView, report: Report
-    ) -> _Sight:
+    ) -> SeenPlane:
         """See a plane through windows, the pixels of which are read for each prompt."""
         store = self._store  # another one may be chosen meanwhile
         key = (model, view.contrast_limits, view.identity, view.plane, store.folder)
-        windowed = self._large.get(key)
-        if windowed is None:
-            windowed = WindowedPredictor(predictor, view.source(), store=store)
-            self._large.put(key, windowed, 1)
-        plane = LargePlane(windowed, lambda stage: report(Progress(stage)))
-        return _Sight(key, plane, Extent(view.shape), ())
+        known = self._large.get(key)
+        if known is None:
+            with collected_notes() as notes:
+                windowed = WindowedPredictor(predictor, view.source(), store=store)
+            known = self._large.put(key, (windowed, tuple(notes)), 1)
+        windowed, told = known
+        return WindowedPlane(key, told, windowed, lambda stage: report(Progress(stage)))
 
-    def _make_room(self, kept: _Sight | None = None) -> None:
+    def _make_room(self, kept: SeenPlane | None = None) -> None:
         """Give up what can be made again: other images, other models."""
         self._seen.clear()
         self._large.clear()
-        if kept is not None and not isinstance(kept.predictor, LargePlane):
-            self._seen.put(kept.key, kept, kept.embedding.nbytes)
+        if isinstance(kept, WholePlane):
+            self._seen.put(kept.key, kept, kept.nbytes)
         while len(self._models) > 1:
             self._models.popitem(last=False)
 
@@ -403,14 +346,3 @@ def _guarding_device() -> Iterator[None]:
             f"The device stopped working: {words.splitlines()[0]}. Objects are safe. Choose the "
             "device 'cpu', or save and start napari again."
         ) from error
-
-
-def _our_notes(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
-    """Keep our warnings as notes for the asker, and let all others through."""
-    notes = []
-    for one in caught:
-        if issubclass(one.category, SamHQWarning):
-            notes.append(str(one.message))
-        else:
-            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-    return tuple(notes)

@@ -13,14 +13,16 @@ from napari_samhq.core.images.identity import content_digest
 from napari_samhq.core.journal.drafts import Choice, Draft
 from napari_samhq.core.journal.events import Committed, Deleted, LabelsEdit, Painted
 from napari_samhq.core.journal.state import Standing
-from napari_samhq.core.labels.edits import edit_to_clear, edit_to_place, pixels_with
 from napari_samhq.core.labels.label_index import Census
-from napari_samhq.core.masks.cleaning import clean_mask
+from napari_samhq.core.labels.label_writer import LabelWriter, object_mask
 from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.util.notes import collected_notes
 from napari_samhq.core.util.progress import reporting
-from napari_samhq.engine.engine import Engine, ModelSource, Question, Request
+from napari_samhq.engine.engine import Engine
 from napari_samhq.engine.jobs import Progress, amounts
+from napari_samhq.engine.models import ModelSource
 from napari_samhq.engine.plane_view import Channels, PlaneView, with_channels
+from napari_samhq.engine.questions import Question, Request
 from napari_samhq.errors import ImageError, LayerError, PromptError, SamHQWarning
 from napari_samhq.io.images import open_array
 from napari_samhq.io.session_document import SavedSession
@@ -98,6 +100,8 @@ def replay(
     with reporting(progress, amounts) as report:
         again = _Again(saved, pixels, engine, name, report or (lambda _: None))
         again.run()
+    for remark in again.remarks:
+        warnings.warn(remark, SamHQWarning, stacklevel=2)
     if name == saved.model:
         _compare_weights(again.others)
     if again.left_out:
@@ -121,6 +125,8 @@ class _Again:
         The labels so far.
     left_out : list of int
         Label ids of objects for which nothing was found.
+    remarks : dict of str
+        What the model had to say while it answered, each once.
     others : set of str
         Weights that objects were made by, where they are not those that are used now.
     """
@@ -131,10 +137,12 @@ class _Again:
         self.data = saved.labels.base.array()
         self.left_out: list[int] = []
         self.others: set[str] = set()
+        self.remarks: dict[str, None] = {}
         self._saved, self._image = saved, image
         self._engine, self._model, self._report = engine, model, report
         self._census = Census(self.data)
         self._records = Standing()  # the objects as they are made again
+        self._writer = LabelWriter(self.data, self._census, self._records.records.values())
         self._done = 0
 
     def run(self) -> None:
@@ -170,18 +178,15 @@ class _Again:
 
     def _place(self, record: ObjectRecord, mask: CroppedMask) -> None:
         rules = CommitRules.of(record.rules)
-        points = [(p.row, p.col) for p in record.drawn.points if p.positive]
-        mask = clean_mask(mask, rules, points)
-        before = self._records.records.get(record.label_id)
-        edit = edit_to_place(
-            self.data,
+        mask = object_mask(mask, rules, record.drawn)
+        edit = self._writer.place(
             record.plane,
             mask,
+            record.label_id,
             record.value,
             rules=rules,
             preserve_labels=self._saved.labels.preserve,
-            had=self._pixels_of(record.plane, record.label_id, before),
-            had_value=record.label_id if before is None else before.value,
+            before=self._records.records.get(record.label_id),
         )
         self._write([edit])
         own = None if record.mask is None else mask
@@ -189,10 +194,9 @@ class _Again:
 
     def _delete(self, event: Deleted) -> None:
         record = self._records.records.pop(event.label_id, None)
-        value = event.label_id if record is None else record.value
-        pixels = self._pixels_of(event.edit.plane, event.label_id, record)
-        if pixels:
-            self._write([edit_to_clear(self.data, event.edit.plane, pixels, value)])
+        edit = self._writer.clear(event.edit.plane, event.label_id, record)
+        if edit is not None:
+            self._write([edit])
 
     def _paint(self, edits: Iterable[LabelsEdit]) -> None:
         """Do hand edits again as they were drawn, whatever lies below them now."""
@@ -201,19 +205,6 @@ class _Again:
             old = region[edit.changed].copy()
             region[edit.changed] = edit.new
             self._census.note([dataclasses.replace(edit, old=old)])
-
-    def _pixels_of(self, plane: Plane, label_id: int, record: ObjectRecord | None) -> CroppedMask:
-        """Find the pixels of an object; where others have the same value, those of its own."""
-        if record is None or record.mask is None or record.plane != plane:
-            region = self._census.region(plane, label_id)
-            return pixels_with(self.data, plane, label_id, region)
-        start, pixels = (record.mask.top, record.mask.left), record.mask.array()
-        for other in self._records.records.values():
-            same = (other.plane, other.value) == (plane, record.value)
-            if same and other.label_id != label_id and other.mask is not None:
-                pixels &= ~other.mask.within(pixels.shape, start)
-        present = self.data[plane.index(record.mask.region)]
-        return CroppedMask.of(pixels & (present == record.value), start)
 
     def _write(self, edits: Sequence[LabelsEdit]) -> None:
         for edit in edits:
@@ -251,6 +242,7 @@ class _Again:
             request = Request(self._model, view, [question for _, question in asked])
             for answer in self._engine.answers(request, self._tell):
                 record = records[places[id(answer.draft)]]
+                self.remarks.update(dict.fromkeys(answer.remarks))
                 if record.fingerprint not in ("", answer.fingerprint):
                     self.others.add(record.fingerprint)
                 if answer.together == together:
@@ -275,8 +267,7 @@ class _Again:
         choice = Choice(last.candidate, last.output, record.threshold)
         draft = Draft(record.label_id, last.drawn, choice, earlier=tuple(earlier))
         shape = tuple(int(self._image.shape[axis]) for axis in record.plane.axes)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SamHQWarning)  # told when they were drawn
+        with collected_notes():  # they were told when the prompts were drawn
             return Question(draft, last.drawn.to_small_prompt((shape[0], shape[1])))
 
 

@@ -1,27 +1,29 @@
-"""Between a session and its runner: asks, and hands answers over."""
+"""Schedule predictions, and drop answers that something newer overtook."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.engine.answers import Shown, wish_of
-from napari_samhq.engine.engine import Request
 from napari_samhq.engine.jobs import Job, Progress
-from napari_samhq.errors import Cancelled, SamHQError
+from napari_samhq.engine.questions import Request
+from napari_samhq.errors import Cancelled, SamHQError, SamHQWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from napari_samhq.core.geometry.planes import Plane
     from napari_samhq.core.journal.drafts import Output
-    from napari_samhq.engine.engine import Engine, Question
+    from napari_samhq.engine.engine import Engine
     from napari_samhq.engine.jobs import Report, Runner
     from napari_samhq.engine.plane_view import PlaneView
+    from napari_samhq.engine.questions import Question
     from napari_samhq.inference.prediction import Prediction
 
-__all__ = ["Asker", "Difference"]
+__all__ = ["Difference", "Scheduler"]
 
 #: The pixels that the HQ token adds to SAM's mask, and those that it takes from it.
 Difference: TypeAlias = tuple[CroppedMask, CroppedMask]
@@ -30,7 +32,7 @@ _CLICK, _BACKGROUND = 0, 1
 _UNHURRIED = frozenset({"prepare", "everything"})
 
 
-class Asker:
+class Scheduler:
     """Asks an engine through a runner, so that nothing here waits unless it is told to.
 
     Parameters
@@ -100,6 +102,10 @@ class Asker:
         """Want no more answers to what is being worked out."""
         self._waiting.pop("predict", None)
         self.failure = None
+
+    def fail(self, error: Exception | None) -> None:
+        """Say why what was asked for cannot be done; None: what failed before is over."""
+        self.failure = error
 
     def resume(self) -> None:
         """Take up again what the user stopped, the next time that it is asked for."""
@@ -201,7 +207,7 @@ class Asker:
         self.failure = None
         number, age = self._begin("predict"), self._age
         request = Request(self.model, view, questions)
-        found: list[tuple[Shown, tuple[str, ...]]] = []
+        found: list[tuple[Shown, tuple[str, ...], tuple[str, ...]]] = []
         taken = 0
 
         def work(report: Report) -> None:
@@ -211,7 +217,7 @@ class Asker:
                 answer = next(answers, None)
                 if answer is None:
                     return
-                found.append((Shown.of(answer), answer.notes))
+                found.append((Shown.of(answer), answer.notes, answer.remarks))
                 if each is not None:
                     each(answer.draft.label_id, answer.prediction)
 
@@ -220,13 +226,16 @@ class Asker:
             new = found[taken:]
             taken += len(new)
             if age == self._age:
-                for shown, notes in new:
-                    self.notes = notes
+                for shown, notes, remarks in new:
+                    self.notes = (*notes, *remarks)
                     self._take(plane, shown)
+                    if self._runner.inline:  # a script reads no status
+                        for remark in remarks:
+                            warnings.warn(remark, SamHQWarning, stacklevel=2)
 
         def stopped() -> None:
             asked = {(plane, wish_of(one.draft)) for one in questions}
-            self._stopped |= asked - {(plane, wish_of(shown.draft)) for shown, _ in found}
+            self._stopped |= asked - {(plane, wish_of(shown.draft)) for shown, *_ in found}
 
         return self._job("predict", number, work, lambda _: None, _CLICK, collect, stopped)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,8 @@ import numpy as np
 
 from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.core.images.rgb8 import check_image
-from napari_samhq.errors import ImageError, SamHQWarning
+from napari_samhq.core.util.notes import note
+from napari_samhq.errors import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,9 +92,8 @@ def checked_channels(arrays: Sequence[Any], plane: Plane) -> int | None:
     if any(shape[2] != channels for shape in shapes):
         raise ImageError("The levels differ in their number of channels, the last axis.")
     if channels == 4:
-        warnings.warn(
+        note(
             "The image has four channels; the fourth was taken for alpha and dropped.",
-            SamHQWarning,
             stacklevel=4,
         )
     return channels

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_samhq.errors import SamHQWarning
+from napari_samhq.core.util.notes import collected_notes
 from napari_samhq.inference.store import embedding_key
 
 if TYPE_CHECKING:
@@ -100,8 +99,7 @@ def _embed(windowed: WindowedPredictor, missing: dict[str, NDArray[np.uint8]]) -
         return
     predictor: Any = windowed.predictor
     pictures = list(missing.values())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SamHQWarning)  # told when the mapping was measured
+    with collected_notes():  # they were told when the mapping of the image was measured
         if hasattr(predictor, "embed_many"):
             embeddings = predictor.embed_many(pictures)
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from PIL import Image
 
 from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.core.images.rgb8 import measured_limits, to_rgb8
-from napari_samhq.errors import FileError, SamHQError, SamHQWarning
+from napari_samhq.core.util.notes import note
+from napari_samhq.errors import FileError, SamHQError
 from napari_samhq.inference._levels import (
     Level,
     Region,
@@ -300,10 +300,9 @@ class ImageSource:
         low, high = sample.min().item(), sample.max().item()
         if low != high or sample.size >= math.prod(self.shape):
             return measured_limits(sample)
-        warnings.warn(
+        note(
             f"All pixels looked at to find black and white of this large image are {low}. "
             "Pass contrast_limits, or add a pyramid to the image.",
-            SamHQWarning,
             stacklevel=4,
         )
         return (0.0, 255.0) if self.dtype == np.uint8 else (float(low), float(low) + 1)

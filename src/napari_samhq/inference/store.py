@@ -9,13 +9,13 @@ import os
 import secrets
 import threading
 import time
-import warnings
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_samhq.errors import FileError, SamHQWarning
+from napari_samhq.core.util.notes import collected_notes, note
+from napari_samhq.errors import FileError
 from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.source import digest
 
@@ -239,9 +239,7 @@ class EmbeddingStore:
             return embedding
         if looking is not None:
             looking()
-        with warnings.catch_warnings():
-            # What is to be said about the image was said when its mapping was measured.
-            warnings.simplefilter("ignore", SamHQWarning)
+        with collected_notes():  # they were told when the mapping of the image was measured
             embedding = predictor.embed(rgb8)
         try:
             return self.put(key, embedding)
@@ -398,4 +396,4 @@ def _checksum(words: str, tensors: dict[str, Tensor]) -> str:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, SamHQWarning, stacklevel=3)
+    note(message, stacklevel=3)

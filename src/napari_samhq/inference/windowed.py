@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -11,7 +10,8 @@ import numpy as np
 
 from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.core.tiles.windows import LARGEST_SHARE, WHOLE_UP_TO, Window, Windows
-from napari_samhq.errors import PromptError, SamHQWarning
+from napari_samhq.core.util.notes import note
+from napari_samhq.errors import PromptError
 from napari_samhq.inference._frames import (
     Asked,
     WindowPrediction,
@@ -395,4 +395,4 @@ def _nothing(_: str) -> None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, SamHQWarning, stacklevel=4)
+    note(message, stacklevel=4)

@@ -6,12 +6,20 @@ Nothing here needs a window; :class:`napari.components.ViewerModel` will do.
 from napari_samhq.session.commands import refine_layer, segment_layer
 from napari_samhq.session.labels.create import editable_copy, large_labels
 from napari_samhq.session.session import Session, annotate
-from napari_samhq.session.state import Candidate, Current, State, Status, Unfinished
+from napari_samhq.session.state import (
+    Candidate,
+    Current,
+    SessionState,
+    State,
+    Status,
+    Unfinished,
+)
 
 __all__ = [
     "Candidate",
     "Current",
     "Session",
+    "SessionState",
     "State",
     "Status",
     "Unfinished",

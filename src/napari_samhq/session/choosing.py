@@ -1,4 +1,4 @@
-"""Getting masks for the objects being made, and choosing among what the model offers."""
+"""Get masks for the objects being made, and choose among what the model offers."""
 
 from __future__ import annotations
 
@@ -9,112 +9,57 @@ import numpy as np
 
 from napari_samhq.core.journal.events import ChoiceChanged
 from napari_samhq.errors import LayerError, PromptError
-from napari_samhq.session.drawing import Drawing
-from napari_samhq.session.state import Candidate, Unfinished
+from napari_samhq.session.parts import Part
+from napari_samhq.session.state import candidates_of, unfinished_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
-    from psygnal import SignalInstance
 
     from napari_samhq.core.geometry.planes import Plane
-    from napari_samhq.core.journal.drafts import Choice, Output
+    from napari_samhq.core.journal.drafts import Output
+    from napari_samhq.engine.plane_view import PlaneView
     from napari_samhq.inference.prediction import Prediction
+    from napari_samhq.session.state import Candidate, Unfinished
     from napari_samhq.settings import CommitRules
 
 __all__ = ["Choosing"]
 
 
-class Choosing(Drawing):
+class Choosing(Part):
     """Asks the model about the objects being made, and keeps what was chosen of its answers."""
 
-    changed: SignalInstance
+    @property
+    def view(self) -> PlaneView:
+        """The pixels of the plane on the screen as the model is shown them, not read yet."""
+        return self._masks.view(self.plane)
 
     @property
     def refine(self) -> bool:
         """Whether the model gets the mask that is seen along with the next points."""
-        return self.desk.making.refine
+        return self._masks.refine
 
     @refine.setter
     def refine(self, refine: bool) -> None:
-        self.desk.making.refine = bool(refine)
+        self._masks.refine = bool(refine)
 
     @property
     def rules(self) -> CommitRules:
         """How masks become objects: who gets shared pixels, smallest area, holes, one piece."""
-        return self.desk.ledger.rules
+        return self._history.rules
 
     @rules.setter
     def rules(self, rules: CommitRules) -> None:
-        self.desk.ledger.rules = rules
-
-    @property
-    def device(self) -> str:
-        """Where the model computes, such as "cpu" or "cuda:0"; empty before it was used."""
-        asker = self.desk.making.asker
-        return asker.engine.device(asker.model)
-
-    def use_device(self, device: str, precision: str = "auto") -> None:
-        """Compute elsewhere, or otherwise, see :func:`napari_samhq.load_model`.
-
-        It holds for all sessions that share the engine. Masks that are seen stay.
-        """
-        self.desk.making.asker.engine.use_device(device, precision)
-        self.desk.turn()
-
-    def keep_embeddings(self, folder: str | Path | None) -> None:
-        """Keep what the model sees of images in a folder, so that it is there tomorrow.
-
-        What is there already, such as ``napari-samhq embed`` wrote, is found if the model, its
-        precision and the contrast limits are the same. It holds for all sessions that share the
-        engine. Masks that are seen stay.
-
-        Parameters
-        ----------
-        folder : str or Path, or None
-            Made if it does not exist. Each picture takes 3 MiB there for ``micro`` and 6 for the
-            published models, and nothing is ever removed. None keeps it in memory only.
-
-        Raises
-        ------
-        FileError
-            If the folder cannot be made.
-        """
-        self.desk.making.asker.engine.keep_embeddings(folder)
-        self.desk.turn()
+        self._history.rules = rules
 
     @property
     def drafts(self) -> tuple[Unfinished, ...]:
         """The objects being made in the present plane, in the order in which they were begun."""
-        making = self.desk.making
-        plane = making.plane()  # looking must not bring removed layers back
-        drafts = making.drafts(plane)
-        answers = [(draft, making.fresh(plane, draft)) for draft in drafts]
-        return tuple(
-            Unfinished(
-                draft.label_id,
-                draft.drawn,
-                draft.choice,
-                draft.reopened,
-                draft.label_id == drafts.active,
-                None if shown is None else shown.score,
-            )
-            for draft, shown in answers
-        )
+        return unfinished_of(self.controller, self.plane)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The model's masks for the active object, best first; empty before a prediction."""
-        making = self.desk.making
-        plane = making.plane()
-        shown = making.fresh(plane, making.drafts(plane).active_draft)
-        if shown is None:
-            return ()
-        return tuple(
-            Candidate(mask, shown.region, score, index == shown.chosen)
-            for index, (mask, score) in enumerate(zip(shown.masks, shown.scores, strict=True))
-        )
+        return candidates_of(self.controller, self.plane)
 
     def activate(self, label_id: int | None) -> None:
         """Let the next point belong to another object being made; None: let it begin a new one.
@@ -124,15 +69,15 @@ class Choosing(Drawing):
         LayerError
             If no object of that id is being made in the present plane.
         """
-        making, plane = self.desk.making, self.desk.plane()
-        drafts = making.drafts(plane)
+        plane = self.controller.plane()
+        drafts = self._unfinished.drafts(plane)
         if label_id is not None and drafts.get(label_id) is None:
             known = ", ".join(str(draft.label_id) for draft in drafts) or "none"
             raise LayerError(
                 f"Object {label_id} is not being made in this plane; those that are: {known}. "
                 "Call reopen() for one that was committed."
             )
-        self.desk.turn_to(plane, drafts.activate(label_id))
+        self.controller.turn_to(plane, drafts.activate(label_id))
 
     def predict(self) -> Prediction:
         """Ask the model for the active object, wait, and show its mask as preview.
@@ -149,8 +94,8 @@ class Choosing(Drawing):
         SamHQError
             If the image or the model cannot be used.
         """
-        plane = self.desk.plane()
-        found = self.desk.making.predict(plane, self.desk.making.active(plane))
+        plane = self.controller.plane()
+        found = self._masks.predict(plane, self._unfinished.active(plane))
         self.changed.emit()
         return found
 
@@ -170,8 +115,8 @@ class Choosing(Drawing):
         SamHQError
             If the image or the model cannot be used.
         """
-        plane = self.desk.plane()
-        found = self.desk.making.predict_all(plane, self.desk.making.drafts(plane))
+        plane = self.controller.plane()
+        found = self._masks.predict_all(plane, self._unfinished.drafts(plane))
         self.changed.emit()
         return found
 
@@ -219,9 +164,9 @@ class Choosing(Drawing):
         PromptError
             If nothing says which object is meant.
         """
-        making, plane = self.desk.making, self.desk.plane()
-        change = np.zeros(making.view(plane).shape, dtype=np.int8)
-        found = making.compare(plane, wait=True)
+        plane = self.controller.plane()
+        change = np.zeros(self._masks.view(plane).shape, dtype=np.int8)
+        found = self._masks.compare(plane, wait=True)
         for mask, value in zip(found or (), (1, -1), strict=False):
             change[mask.region][mask.array()] = value
         return change
@@ -229,34 +174,29 @@ class Choosing(Drawing):
     @property
     def shows_difference(self) -> bool:
         """Whether the preview shows where the HQ token changes SAM's mask."""
-        return self.desk.making.shows_difference
+        return self._masks.shows_difference
 
     @shows_difference.setter
     def shows_difference(self, shows: bool) -> None:
-        self.desk.making.shows_difference = bool(shows)
-        self.desk.show()
+        self._masks.shows_difference = bool(shows)
+        self.controller.show()
 
     def _choose(self, **change: Any) -> None:
-        making, plane = self.desk.making, self.desk.plane()
-        making.habit = _without_candidate(replace(making.habit, **change))
-        before = making.drafts(plane)
+        plane = self.controller.plane()
+        self._unfinished.begin_with(replace(self._unfinished.habit, **change))
+        before = self._unfinished.drafts(plane)
         draft = before.active_draft
         if draft is None or replace(draft.choice, **change) == draft.choice:
             self.changed.emit()
             return
         after = before.put(replace(draft, choice=replace(draft.choice, **change)))
-        self.desk.note(ChoiceChanged(plane, before, after))
-        if self.desk.runner.inline and making.fresh(plane, after.active_draft) is None:
+        self.controller.note(ChoiceChanged(plane, before, after))
+        if self.controller.runner.inline and self._masks.fresh(plane, after.active_draft) is None:
             self._predict_if_seen(plane)
 
     def _predict_if_seen(self, plane: Plane) -> None:
         """Show the mask for another output or threshold where one was shown before, as the dock."""
-        making = self.desk.making
-        draft = making.active(plane)
-        if making.latest(plane, draft) is not None:
-            making.predict(plane, draft)
+        draft = self._unfinished.active(plane)
+        if self._masks.latest(plane, draft) is not None:
+            self._masks.predict(plane, draft)
             self.changed.emit()
-
-
-def _without_candidate(choice: Choice) -> Choice:
-    return replace(choice, candidate=None)

@@ -1,4 +1,4 @@
-"""The layers of a session, and how it answers to what happens to them."""
+"""Connect viewer events, layers of prompts, model and journal of a session."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from psygnal import Signal
 
 from napari_samhq.core.journal.events import PromptsChanged
 from napari_samhq.errors import LayerError, SamHQError
-from napari_samhq.session.drafts import Making
-from napari_samhq.session.history import Ledger
+from napari_samhq.session.drafts import UnfinishedObjects
+from napari_samhq.session.history import History
 from napari_samhq.session.layers.current_plane import show_plane
 from napari_samhq.session.layers.line_width import LineWidth
 from napari_samhq.session.layers.preview import Preview
 from napari_samhq.session.layers.prompt_layers import PromptLayers, new_points, new_shapes
 from napari_samhq.session.layers.viewer_events import Watch, ensure_in, follow, is_in
+from napari_samhq.session.masks import Masks
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from napari_samhq.engine.engine import Engine
     from napari_samhq.engine.jobs import Runner
 
-__all__ = ["Desk"]
+__all__ = ["SessionController"]
 
 
-class Desk:
+class SessionController:
     """Holds the layers of a session together, and keeps them in step with each other.
 
     Parameters
@@ -46,8 +47,8 @@ class Desk:
         Emitted after anything changed.
     closed : bool
         Whether the session is over.
-    ledger, prompts, preview, making
-        The parts. `ledger.journal_changed` tells each change of the journal.
+    history, prompts, preview, unfinished, masks
+        The parts. `history.journal_changed` tells each change of the journal.
     finished : dict of Plane to list of regions
         Areas in which all objects are marked.
     """
@@ -68,21 +69,30 @@ class Desk:
         self.viewer, self.image, self.labels = viewer, image, labels
         self.closed = False
         self.runner = runner
-        self.ledger = Ledger(labels, self._look, lambda: self.making.unfinished)
+        self.history = History(labels, self._look, lambda: self.unfinished.planes)
         points, shapes, color_of = new_points(image), new_shapes(image), labels.get_color
         self.prompts = PromptLayers(image, points, shapes, self._take_drawn, color_of)
         self.preview = Preview(image)
-        self.making = Making(
-            viewer, image, self.prompts, self.preview, self.ledger.free_ids, color_of
+        self.unfinished = UnfinishedObjects(viewer, image, self.prompts, self.history.free_ids)
+        self.masks = Masks(
+            viewer,
+            image,
+            self.unfinished,
+            self.preview,
+            color_of,
+            engine=engine,
+            runner=runner,
+            model=model,
+            may_fetch=may_fetch,
+            changed=self.show,
         )
-        self.making.connect(engine, runner, model, may_fetch=may_fetch, changed=self.show)
         self.finished: dict[Plane, list[Region]] = {}
         self._paused = False
         self._temporary: tuple[Layer, ...] = (self.preview.layer, shapes, points)
         self.ensure_layers()
-        self.ledger.painted.connect(self.changed.emit)
-        self.ledger.moved.connect(self.turn_to)
-        self.ledger.journal_cut.connect(self._begin_anew)
+        self.history.painted.connect(self.changed.emit)
+        self.history.moved.connect(self.turn_to)
+        self.history.journal_cut.connect(self._begin_anew)
         self._line_width = LineWidth(viewer, shapes)
         self._watch = Watch(
             viewer,
@@ -111,7 +121,7 @@ class Desk:
     def plane(self) -> Plane:
         """Find the plane that is prompted; a LayerError says why there is none."""
         self.ensure_layers()
-        return self.making.plane()
+        return self.unfinished.plane()
 
     def ensure_layers(self) -> None:
         """Put layers that are not in the viewer (any more) into it."""
@@ -130,37 +140,37 @@ class Desk:
 
     def note(self, event: Event) -> None:
         """Keep in the journal what changed prompts only, and bring everything up to date."""
-        self.ledger.append(event)
+        self.history.append(event)
         self.turn_to(event.plane, event.after)
 
     def turn_to(self, plane: Plane, drafts: Drafts) -> None:
         """Show a plane with these objects in the making."""
         self.ensure_layers()
         show_plane(self.viewer, self.image, plane)
-        self.making.put(plane, drafts)
+        self.unfinished.put(plane, drafts)
         self.refresh()
 
     def refresh(self) -> None:
         """Bring the preview up to date; behind the dock this asks the model, scripts ask it."""
-        self.making.asker.failure = None
+        self.masks.scheduler.fail(None)
         if self.runner.inline:
             self.show()
         else:
-            self.making.ask()
+            self.masks.ask()
             self.changed.emit()
 
     def turn(self) -> None:
         """Go with the viewer to another plane."""
         if self._paused:
             return
-        self.making.write_layers()
+        self.unfinished.write_layers()
         self.refresh()
         if not self.runner.inline:
-            self.making.prepare()
+            self.masks.prepare()
 
     def draw(self, plane: Plane, *drafts: Draft) -> None:
         """Put new or changed objects into a plane, as one step; the last one becomes active."""
-        before = after = self.making.drafts(plane)
+        before = after = self.unfinished.drafts(plane)
         for draft in drafts:
             kept = draft.drawn or draft.reopened
             after = after.put(draft) if kept else after.without(draft.label_id)
@@ -168,7 +178,7 @@ class Desk:
 
     def fetch(self) -> None:
         """Download the model, where that waits for a yes; prompts are answered afterwards."""
-        self.making.asker.fetch(then=self.turn)
+        self.masks.scheduler.fetch(then=self.turn)
 
     def close(self) -> None:
         """Let go of everything, and take the layers for prompts out of the viewer."""
@@ -178,8 +188,8 @@ class Desk:
         self._watch.close()
         self._line_width.close()
         self.prompts.disconnect()
-        self.ledger.close()
-        self.making.forget()
+        self.history.close()
+        self.masks.forget()
         for layer in self._temporary:
             if is_in(self.viewer, layer):
                 self.viewer.layers.remove(layer)
@@ -188,57 +198,56 @@ class Desk:
     def show(self) -> None:
         """Bring the preview up to date with what is known."""
         if not self.closed:
-            self.making.show()
-            if self.making.shows_difference:
+            self.masks.show()
+            if self.masks.shows_difference:
                 self.compare()
         self.changed.emit()
 
     def compare(self) -> None:
         """Show what HQ changed of the active object, as soon as it is known."""
         try:
-            plane = self.making.plane()
-            if self.making.fresh(plane, self.making.drafts(plane).active_draft) is not None:
-                self.making.compare(plane)
+            plane = self.unfinished.plane()
+            if self.masks.fresh(plane, self.unfinished.drafts(plane).active_draft) is not None:
+                self.masks.compare(plane)
         except SamHQError as error:
-            self.making.asker.failure = error
+            self.masks.scheduler.fail(error)
 
     def _take_drawn(self) -> None:
         """Take over what the user drew, and ask for its masks."""
         try:
-            changes = self.making.read_layers()
+            changes = self.unfinished.read_layers(self.masks.seen_steps)
         except LayerError as error:
-            self.making.asker.failure = error
+            self.masks.scheduler.fail(error)
             self.changed.emit()
             return
         for plane, before, after in changes:
-            self.ledger.append(PromptsChanged(plane, before, after))
+            self.history.append(PromptsChanged(plane, before, after))
         if changes:
-            self.making.ask()
+            self.masks.ask()
         self.changed.emit()
 
     def _look_through_labels(self) -> None:
         """Find out which objects there are, bit by bit, so that no click has to wait for it."""
-        if not self.closed and self.ledger.bound.look():
+        if not self.closed and self.history.tracked.look():
             self.runner.later(self._look_through_labels)
 
     def _look(self) -> Plane | None:
         """Tell the plane that is looked at."""
         try:
-            return self.making.plane()
+            return self.unfinished.plane()
         except LayerError:  # the status says why
             return None
 
     def _begin_anew(self) -> None:
         self.finished.clear()
-        self.making.remark = (
+        self.unfinished.say(
             "The labels layer got other data, so earlier steps cannot be undone any more. Go on as "
             "before."
         )
         self.changed.emit()
 
     def _forget_image(self) -> None:
-        self.making.generation += 1
-        self.making.forget()
+        self.masks.forget_image()
         self.turn()
 
     def _follow_image(self) -> None:
@@ -247,7 +256,7 @@ class Desk:
         except LayerError:  # the image lies nowhere: the status says so until it is put right
             self.changed.emit()
             return
-        self.making.write_layers()
+        self.unfinished.write_layers()
         self.show()
 
     def _answer_removal(self, layer: Layer) -> None:

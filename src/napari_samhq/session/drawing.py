@@ -1,4 +1,4 @@
-"""What a script does in place of drawing: points, boxes, shapes, masks, and labels to refine."""
+"""Add points, boxes, shapes, masks, and labels to refine, in place of drawing them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from napari_samhq.core.prompts.prompt import Prompt, clean_box
 from napari_samhq.errors import LayerError, PromptError, SamHQWarning
 from napari_samhq.session.layers.lookup import to_plane_rc
 from napari_samhq.session.layers.transforms import check_placement, layer_shape
+from napari_samhq.session.parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Labels
     from numpy.typing import ArrayLike, NDArray
 
     from napari_samhq.core.geometry.planes import Plane
-    from napari_samhq.session.controller import Desk
 
 __all__ = ["Drawing", "ShapeKind"]
 
@@ -37,7 +36,7 @@ ShapeKind: TypeAlias = Literal["rectangle", "ellipse", "polygon", "path", "line"
 _KINDS = (*sorted(CLOSED_SHAPES), "line", "path")
 
 
-class Drawing:
+class Drawing(Part):
     """Adds prompts to the objects being made. All coordinates are (row, column).
 
     Notes
@@ -45,11 +44,6 @@ class Drawing:
     Points, paths and lines belong to the active object, or begin one. So does a closed shape or a
     mask, unless the active object has one: an object has one outline, the next is another object.
     """
-
-    viewer: ViewerModel
-    image: Image
-    labels: Labels
-    desk: Desk
 
     def add_points(self, points: ArrayLike, positive: bool = True, *, world: bool = False) -> None:
         """Add points to the active object.
@@ -71,10 +65,10 @@ class Drawing:
         LayerError
             If there is no plane to prompt, as in a 3-D display, or the session is over.
         """
-        plane = self.desk.plane()
+        plane = self.controller.plane()
         rows_cols = to_plane_rc(points, self.viewer, self.image, plane, world=world)
         added = tuple(DrawnPoint(float(row), float(col), positive) for row, col in rows_cols)
-        draft = self.desk.making.active(plane)
+        draft = self._unfinished.active(plane)
         self._redraw(plane, draft, replace(draft.drawn, points=(*draft.drawn.points, *added)))
 
     def add_box(self, box: ArrayLike, *, world: bool = False) -> None:
@@ -95,7 +89,7 @@ class Drawing:
         LayerError
             As :meth:`add_points`.
         """
-        plane = self.desk.plane()
+        plane = self.controller.plane()
         self._add_shapes(plane, [self._rectangle(plane, box, world)])
 
     def add_boxes(self, boxes: ArrayLike, *, world: bool = False) -> list[int]:
@@ -120,7 +114,7 @@ class Drawing:
         LayerError
             As :meth:`add_points`.
         """
-        plane = self.desk.plane()
+        plane = self.controller.plane()
         array = np.asarray(boxes)
         if array.ndim != 2 or array.shape[1] != 4 or not len(array):
             raise PromptError(
@@ -128,7 +122,7 @@ class Drawing:
                 "max_col of each."
             )
         shapes = [self._rectangle(plane, box, world) for box in array]
-        drafts = self.desk.making.drafts(plane).activate(None)
+        drafts = self._unfinished.drafts(plane).activate(None)
         return self._begin(plane, drafts, (Drawn(shapes=(shape,)) for shape in shapes))
 
     def add_shape(
@@ -155,7 +149,7 @@ class Drawing:
         """
         if kind not in _KINDS:
             raise PromptError(f"kind={kind!r} is unknown. Choose one of {', '.join(_KINDS)}.")
-        plane = self.desk.plane()
+        plane = self.controller.plane()
         shape = DrawnShape(kind, self._vertices(plane, vertices, world))
         if kind in ("rectangle", "ellipse") and len(shape.vertices) != 4:
             raise PromptError(
@@ -179,8 +173,8 @@ class Drawing:
         LayerError
             As :meth:`add_points`.
         """
-        plane = self.desk.plane()
-        shape = self.desk.making.view(plane).shape
+        plane = self.controller.plane()
+        shape = self._masks.view(plane).shape
         checked = Prompt(mask=mask).mask
         if isinstance(checked, np.ndarray) and checked.dtype == np.bool_ and checked.shape == shape:
             checked = CroppedMask.of(checked)
@@ -224,7 +218,7 @@ class Drawing:
         SamHQWarning
             If ids had to be replaced.
         """
-        plane = self.desk.plane()
+        plane = self.controller.plane()
         wanted = None if ids is None else {int(one) for one in ids}
         values, own = self._labels_in(plane, labels)
         whole = isinstance(values, np.ndarray)
@@ -233,12 +227,11 @@ class Drawing:
             raise PromptError(
                 "There is no such object in this plane. Move the sliders, or choose other ids."
             )
-        making = self.desk.making
-        before = making.drafts(plane)
+        before = self._unfinished.drafts(plane)
         drafts = {draft.label_id: draft for draft in before}
-        taken = set() if own else self.desk.ledger.taken_in(plane)
-        blank = making.new_draft(before)
-        free = self.desk.ledger.free_ids(found)
+        taken = set() if own else self._history.taken_in(plane)
+        blank = self._unfinished.new_draft(before)
+        free = self._history.free_ids(found)
         given: list[int] = []
         for label_id, mask in found.items():
             given.append(next(free) if label_id in taken else label_id)
@@ -253,37 +246,35 @@ class Drawing:
                 stacklevel=2,
             )
         after = Drafts(tuple(drafts.values()), given[-1])
-        self.desk.note(PromptsChanged(plane, before, after))
+        self.controller.note(PromptsChanged(plane, before, after))
         return given
 
     # ---------------------------------------------------------------------------------------- parts
 
     def _redraw(self, plane: Plane, draft: Draft, drawn: Drawn) -> None:
-        making = self.desk.making
-        self.desk.draw(plane, draft.redrawn(drawn, seen=making.seen_steps(plane, draft)))
+        self.controller.draw(plane, draft.redrawn(drawn, seen=self._masks.seen_steps(plane, draft)))
 
     def _add_shapes(self, plane: Plane, shapes: list[DrawnShape]) -> None:
         for shape in shapes:
             if shape.closed:
-                clean_box(box_around(shape.vertices), self.desk.making.view(plane).shape)
+                clean_box(box_around(shape.vertices), self._masks.view(plane).shape)
                 draft = self._with_room_for_outline(plane)
             else:
-                draft = self.desk.making.active(plane)
+                draft = self._unfinished.active(plane)
             self._redraw(plane, draft, replace(draft.drawn, shapes=(*draft.drawn.shapes, shape)))
 
     def _with_room_for_outline(self, plane: Plane) -> Draft:
-        making = self.desk.making
-        draft = making.active(plane)
+        draft = self._unfinished.active(plane)
         outlined = draft.drawn.mask or any(shape.closed for shape in draft.drawn.shapes)
-        return making.new_draft(making.drafts(plane)) if outlined else draft
+        return self._unfinished.new_draft(self._unfinished.drafts(plane)) if outlined else draft
 
     def _begin(self, plane: Plane, drafts: Drafts, drawn: Iterable[Drawn]) -> list[int]:
-        before = self.desk.making.drafts(plane)
-        new = self.desk.making.new_drafts(drafts)
+        before = self._unfinished.drafts(plane)
+        new = self._unfinished.new_drafts(drafts)
         added = [replace(next(new), drawn=one) for one in drawn]
         given = [draft.label_id for draft in added]
         after = replace(drafts, drafts=(*drafts.drafts, *added), active=given[-1])
-        self.desk.note(PromptsChanged(plane, before, after))
+        self.controller.note(PromptsChanged(plane, before, after))
         return given
 
     def _rectangle(self, plane: Plane, box: ArrayLike, world: bool) -> DrawnShape:
@@ -296,7 +287,7 @@ class Drawing:
         top, left, bottom, right = (float(value) for value in checked)
         corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
         shape = DrawnShape("rectangle", self._vertices(plane, corners, world))
-        clean_box(box_around(shape.vertices), self.desk.making.view(plane).shape)
+        clean_box(box_around(shape.vertices), self._masks.view(plane).shape)
         return shape
 
     def _vertices(

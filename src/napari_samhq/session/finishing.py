@@ -1,4 +1,4 @@
-"""Areas of which the user says that all objects in them are marked."""
+"""Keep the areas of which the user says that all objects in them are marked."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING
 
 from napari_samhq.core.geometry.planes import Plane
 from napari_samhq.session.everything import Everything
+from napari_samhq.session.parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from psygnal import SignalInstance
-
-    from napari_samhq.core.tiles.grid import Region as Part
-    from napari_samhq.session.controller import Desk
+    from napari_samhq.core.tiles.grid import Region as Area
     from napari_samhq.session.everything import Region
 
 __all__ = ["Finishing", "areas_from", "plain_areas"]
 
 
-class Finishing:
+class Finishing(Part):
     """Keeps which areas are finished, for a model to learn what is background.
 
     Notes
@@ -28,19 +26,16 @@ class Finishing:
     :meth:`unfinish`.
     """
 
-    desk: Desk
-    changed: SignalInstance
-
     @property
-    def finished(self) -> dict[Plane, tuple[Part, ...]]:
+    def finished(self) -> dict[Plane, tuple[Area, ...]]:
         """The finished areas of each plane, as rows and columns."""
-        return {plane: tuple(areas) for plane, areas in self.desk.finished.items()}
+        return {plane: tuple(areas) for plane, areas in self.controller.finished.items()}
 
     @property
-    def finished_here(self) -> tuple[Part, ...]:
+    def finished_here(self) -> tuple[Area, ...]:
         """Those of the present plane."""
-        plane = self.desk.making.plane()  # looking must not bring removed layers back
-        return tuple(self.desk.finished.get(plane, ()))
+        plane = self._unfinished.plane()  # looking must not bring removed layers back
+        return tuple(self.controller.finished.get(plane, ()))
 
     def finish(self, region: Region = None) -> None:
         """Say that all objects in an area of the present plane are marked.
@@ -64,21 +59,21 @@ class Finishing:
         --------
         >>> session.finish((slice(0, 512), slice(0, 512)))  # doctest: +SKIP
         """
-        plane = self.desk.plane()
-        view = self.desk.making.view(plane)
-        part = Everything(self.desk).part(plane, view, region)
-        areas = self.desk.finished.setdefault(plane, [])
+        plane = self.controller.plane()
+        view = self._masks.view(plane)
+        part = Everything(self.controller).part(plane, view, region)
+        areas = self.controller.finished.setdefault(plane, [])
         if part not in areas:
             areas.append(part)
         self.changed.emit()
 
     def unfinish(self) -> None:
         """Forget the finished areas of the present plane."""
-        self.desk.finished.pop(self.desk.plane(), None)
+        self.controller.finished.pop(self.controller.plane(), None)
         self.changed.emit()
 
 
-def plain_areas(finished: dict[Plane, list[Part]]) -> list[list[list[int]]]:
+def plain_areas(finished: dict[Plane, list[Area]]) -> list[list[list[int]]]:
     """List areas as plain numbers: axes, position, and first and last row and column."""
     return [
         [
@@ -91,7 +86,7 @@ def plain_areas(finished: dict[Plane, list[Part]]) -> list[list[list[int]]]:
     ]
 
 
-def areas_from(plain: Iterable[Iterable[Iterable[int]]]) -> dict[Plane, list[Part]]:
+def areas_from(plain: Iterable[Iterable[Iterable[int]]]) -> dict[Plane, list[Area]]:
     """Read areas that :func:`plain_areas` listed.
 
     Raises
@@ -105,7 +100,7 @@ def areas_from(plain: Iterable[Iterable[Iterable[int]]]) -> dict[Plane, list[Par
     >>> areas_from(plain_areas(areas)) == areas
     True
     """
-    finished: dict[Plane, list[Part]] = {}
+    finished: dict[Plane, list[Area]] = {}
     for axes, position, bounds in plain:
         (first, second), (top, left, bottom, right) = axes, bounds
         plane = Plane((int(first), int(second)), tuple(int(value) for value in position))

@@ -23,11 +23,11 @@ from napari_samhq.core.journal.events import (
 )
 from napari_samhq.core.journal.state import Standing
 from napari_samhq.core.labels.edits import reverse, same_edits
+from napari_samhq.core.labels.label_writer import object_mask
 from napari_samhq.core.labels.sparse_labels import edits_of
-from napari_samhq.core.masks.cleaning import clean_mask
 from napari_samhq.core.measure.uncertainty import Doubt
 from napari_samhq.errors import LayerError, PromptError, SamHQError
-from napari_samhq.session.labels.tracked_labels import BoundLabels
+from napari_samhq.session.labels.tracked_labels import TrackedLabels
 from napari_samhq.settings import CommitRules
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from napari_samhq.core.journal.events import LabelsEdit
     from napari_samhq.engine.answers import Shown
 
-__all__ = ["Ledger"]
+__all__ = ["History"]
 
 
-class Ledger:
+class History:
     """Writes objects into a labels layer, keeps what made them, and can take all of it back.
 
     Parameters
@@ -59,7 +59,7 @@ class Ledger:
     ----------
     journal : Journal
         What happened.
-    bound : BoundLabels
+    tracked : TrackedLabels
         The labels layer, and all that is known of it.
     rules : CommitRules
         How masks become objects.
@@ -90,7 +90,7 @@ class Ledger:
         self.journal = Journal()
         self._standing = Standing(categories=_categories_in(labels))
         self.rules = CommitRules()
-        self.bound = BoundLabels(
+        self.tracked = TrackedLabels(
             labels,
             on_paint=self._take_paint,
             on_history=self._take_history,
@@ -110,7 +110,7 @@ class Ledger:
 
     def close(self) -> None:
         """Leave the labels layer alone from now on."""
-        self.bound.close()
+        self.tracked.close()
 
     def take_up(
         self, journal: Journal, records: dict[int, ObjectRecord], categories: Mapping[int, str]
@@ -118,15 +118,15 @@ class Ledger:
         """Go on where another session ended; the layer has its labels already."""
         self.journal, self._standing = journal, Standing({}, records, dict(categories))
         for label_id in records:
-            self.bound.use(label_id)
+            self.tracked.use(label_id)
 
     def taken_in(self, plane: Plane) -> set[int]:
         """Collect the label ids that no new object of a plane may get."""
-        return self.bound.ids_in(plane) | self.records.keys() | self._drafted()
+        return self.tracked.ids_in(plane) | self.records.keys() | self._drafted()
 
     def free_ids(self, also: Iterable[int] = ()) -> Iterator[int]:
         """List label ids for new objects: no other has them, be it in the layer or being made."""
-        return self.bound.free_ids(self._drafted().union(also))
+        return self.tracked.free_ids(self._drafted().union(also))
 
     def append(self, event: Event) -> None:
         """Keep what happened; choices for one object that follow each other make one event."""
@@ -183,15 +183,15 @@ class Ledger:
         commits: list[Commit] = []
         refused: list[SamHQError] = []
         after = before
-        with self.bound.one_step():
+        with self.tracked.one_step():
             for shown in accepted:
                 try:
                     commit = self._prepared(plane, shown, rules or self.rules, seen)
                 except (LayerError, PromptError) as error:
                     refused.append(error)
                     continue
-                self.bound.write([commit.edit])
-                self.bound.use(commit.record.label_id)
+                self.tracked.write([commit.edit])
+                self.tracked.use(commit.record.label_id)
                 self.records[commit.record.label_id] = commit.record
                 commits.append(commit)
                 after = after.without(shown.draft.label_id)
@@ -204,7 +204,7 @@ class Ledger:
     def delete(self, label_id: int, plane: Plane, before: Drafts) -> Event:
         """Take an object out of the labels layer; `before` is what is being made in its plane."""
         record = self.records.get(label_id)
-        edit = self.bound.edit_to_delete(plane, label_id, record, self.records.values())
+        edit = self.tracked.edit_to_delete(plane, label_id, record, self.records.values())
         category = self.categories.get(label_id, "")
         event = Deleted(plane, before, before.without(label_id), label_id, record, edit, category)
         self._apply(event)
@@ -219,8 +219,8 @@ class Ledger:
         LayerError
             If there is no such object.
         """
-        if not self.bound.area(label_id, self.records.get(label_id)):
-            raise LayerError(f"There is no object {label_id} in {self.bound.layer.name!r}.")
+        if not self.tracked.area(label_id, self.records.get(label_id)):
+            raise LayerError(f"There is no object {label_id} in {self.tracked.layer.name!r}.")
         old, new = self.categories.get(label_id, ""), " ".join(category.split())
         if new != old:
             event = Classified(plane, before, before, label_id, old, new)
@@ -252,7 +252,7 @@ class Ledger:
 
     def undo(self) -> Event | None:
         """Take back the last event, in the labels layer too, and return it."""
-        self.bound.settle()
+        self.tracked.settle()
         event = self.journal.last()
         if event is not None:
             self._write(event, back=True)
@@ -261,7 +261,7 @@ class Ledger:
 
     def redo(self) -> Event | None:
         """Do the event again that was taken back last, and return it."""
-        self.bound.settle()
+        self.tracked.settle()
         event = self.journal.next()
         if event is not None:
             self._write(event)
@@ -275,12 +275,12 @@ class Ledger:
         unknown = Doubt(float("nan"), float("nan"))
         rows: list[tuple[Any, ...]] = []
         for i, one in self.records.items():
-            if area := self.bound.area(i, one):
+            if area := self.tracked.area(i, one):
                 doubt = astuple(one.doubt or unknown)
                 known = (i, one.score, area, str(one.drawn), one.plane.position, one.model)
                 rows.append((*known, *doubt, self.categories.get(i, "")))
-        for i in self.bound.ids_without(self.records.values()):
-            known = (i, float("nan"), self.bound.area(i), "", self.bound.position(i), "")
+        for i in self.tracked.ids_without(self.records.values()):
+            known = (i, float("nan"), self.tracked.area(i), "", self.tracked.position(i), "")
             rows.append((*known, *astuple(unknown), self.categories.get(i, "")))
         columns = ["label_id", "score", "area", "prompts", "plane", "model"]
         columns += ["disagreement", "uncertainty_px", "category"]
@@ -292,15 +292,14 @@ class Ledger:
         self, plane: Plane, shown: Shown, rules: CommitRules, seen: dict[str, Any]
     ) -> Commit:
         """Work out how a mask becomes an object; nothing is written yet."""
-        overwrites = rules.overwrites(preserve_labels=self.bound.layer.preserve_labels)
+        overwrites = rules.overwrites(preserve_labels=self.tracked.layer.preserve_labels)
         rules = replace(rules, overlap="overwrite" if overwrites else "keep")
-        positive = [(p.row, p.col) for p in shown.draft.drawn.points if p.positive]
-        mask = clean_mask(shown.mask, rules, positive)
+        mask = object_mask(shown.mask, rules, shown.draft.drawn)
         label_id = shown.draft.label_id
-        if not shown.draft.reopened and self.bound.is_taken(label_id, plane):
+        if not shown.draft.reopened and self.tracked.is_taken(label_id, plane):
             label_id = next(self.free_ids())  # somebody painted with it since it was begun
         replaced = self.records.get(label_id)
-        edit = self.bound.edit_to_commit(
+        edit = self.tracked.edit_to_commit(
             plane, mask, label_id, rules, record=replaced, others=self.records.values()
         )
         record = ObjectRecord(
@@ -330,7 +329,7 @@ class Ledger:
         """Write into the labels what an event changed in them, or what it was before."""
         edits = edits_of(event)
         if edits:
-            (self.bound.take_back if back else self.bound.do_again)(edits)
+            (self.tracked.take_back if back else self.tracked.do_again)(edits)
 
     def _step_back(self) -> None:
         event = self.journal.step_back()
@@ -366,7 +365,7 @@ class Ledger:
     def _cut(self) -> None:
         """Begin a new journal on other data; objects stay known where their pixels are still."""
         self.journal.clear()
-        there = {i: one for i, one in self.records.items() if self.bound.is_there(one)}
+        there = {i: one for i, one in self.records.items() if self.tracked.is_there(one)}
         self._standing.records = there
         self.journal_cut.emit()
 

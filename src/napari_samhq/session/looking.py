@@ -1,25 +1,24 @@
-"""What the model is shown of the image: which channels, and how that looks."""
+"""Choose which channels of the image the model is shown."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from napari_samhq.session.layers.image_view import pick_channels
+from napari_samhq.session.parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
-    from napari.layers import Image
     from numpy.typing import NDArray
 
     from napari_samhq.engine.plane_view import Channels
-    from napari_samhq.session.controller import Desk
 
 __all__ = ["Looking"]
 
 
-class Looking:
+class Looking(Part):
     """Chooses what the model sees of the plane on the screen.
 
     Notes
@@ -27,9 +26,6 @@ class Looking:
     The model sees the full resolution, and as black and white the contrast limits of the layer;
     colour pictures as they are. Gamma, colormap and opacity are for people only.
     """
-
-    image: Image
-    desk: Desk
 
     @property
     def channels(self) -> tuple[int, ...] | None:
@@ -48,7 +44,7 @@ class Looking:
         ImageError
             If there is no such channel.
         """
-        picked = self.desk.making.channels
+        picked = self._masks.channels
         return None if picked is None else picked.picks
 
     @channels.setter
@@ -58,14 +54,14 @@ class Looking:
     @property
     def channel_axis(self) -> int | None:
         """The axis of the image's data that holds the channels; None as long as none was named."""
-        return self.desk.making.channel_axis
+        return self._masks.channel_axis
 
     @channel_axis.setter
     def channel_axis(self, axis: int | None) -> None:
         picked = pick_channels(self.image, self.channels, axis)
         if axis is not None:
             pick_channels(self.image, 0, axis)  # refuses an axis that is not there
-        self.desk.making.channel_axis = axis
+        self._masks.channel_axis = axis
         self._look_at(picked)
 
     def seen_by_model(self) -> NDArray[np.uint8]:
@@ -82,11 +78,9 @@ class Looking:
         ImageError
             If the pixels are nothing to look at, such as complex numbers.
         """
-        return self.desk.making.view(self.desk.plane()).read_rgb8()
+        return self._masks.view(self.controller.plane()).read_rgb8()
 
     def _look_at(self, channels: Channels | None) -> None:
-        making = self.desk.making
-        if channels != making.channels:
-            making.channels = channels
-            making.forget()
-            self.desk.turn()
+        if channels != self._masks.channels:
+            self._masks.look_at(channels)
+            self.controller.turn()

@@ -1,4 +1,4 @@
-"""How a session shows itself in a notebook: the plane with its objects, the state, and a table."""
+"""Card of a session for notebooks: the plane with its objects, the state, and a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samhq.core.geometry.planes import Plane
-    from napari_samhq.session.controller import Desk
+    from napari_samhq.session.session import Session
+    from napari_samhq.session.state import SessionState
 
 __all__ = ["session_card"]
 
@@ -23,42 +24,33 @@ _MOST_READ_PX = 2**25  # of a plane without a pyramid, and of its labels
 _MOST_ROWS = 10
 
 
-def session_card(desk: Desk, sentence: str) -> str:
-    """Write the HTML of a session. Nothing is asked of the model, and no layer is changed.
-
-    Parameters
-    ----------
-    desk : Desk
-        The parts of the session.
-    sentence : str
-        Its state.
-    """
-    objects = desk.ledger.table()
+def session_card(session: Session) -> str:
+    """Write the HTML of a session. Nothing is asked of the model, and no layer is changed."""
+    objects, state = session.objects, session.state
     rows = {
-        "state": sentence,
-        "image": desk.image.name,
-        "model": desk.making.asker.model,
-        "objects": f"{len(objects)}, in the layer {desk.labels.name!r}",
+        "state": state.status.sentence,
+        "image": session.image.name,
+        "model": state.model,
+        "objects": f"{len(objects)}, in the layer {session.labels.name!r}",
     }
     figures = []
-    if not desk.closed:
+    if not session.closed:
         try:
-            plane = desk.making.plane()
-            picture = _picture(desk, plane)
+            plane = session.plane
+            picture = _picture(session, state, plane)
         except SamHQError as error:  # no plane on the screen, or pixels that cannot be read
             rows["no picture"] = str(error)
         else:
-            rows["being made"] = str(len(desk.making.drafts(plane).drafts))
+            rows["being made"] = str(len(state.unfinished))
             if picture is None:
                 rows["no picture"] = "the plane is too large to look at as a whole"
             else:
-                figures.append(
-                    figure(picture, f"plane {plane}" if plane.other_axes else desk.image.name)
-                )
+                name = f"plane {plane}" if plane.other_axes else session.image.name
+                figures.append(figure(picture, name))
     table = ""
     if len(objects):
         columns = ["label_id", "score", "area"]
-        if desk.labels.ndim > 2:
+        if session.labels.ndim > 2:
             columns.append("plane")
         shown = objects[columns].head(_MOST_ROWS)
         table = shown.to_html(index=False, float_format="{:.2f}".format, escape=True)
@@ -67,19 +59,18 @@ def session_card(desk: Desk, sentence: str) -> str:
     return card("Session", rows, figures, table)
 
 
-def _picture(desk: Desk, plane: Plane) -> NDArray[np.uint8] | None:
+def _picture(session: Session, state: SessionState, plane: Plane) -> NDArray[np.uint8] | None:
     """Draw the plane with objects and the outline being made, small; None if it is too large."""
-    view = desk.making.view(plane)
+    view = session.view
     height, width = view.shape
     if height * width > _MOST_READ_PX:
         return None
     step = max(1, -(-max(height, width) // _PICTURE_PX))
-    labels = np.asarray(desk.labels.data[plane.index()])[::step, ::step]
+    labels = np.asarray(session.labels.data[plane.index()])[::step, ::step]
     rgb8 = np.ascontiguousarray(view.read_rgb8()[::step, ::step])
     drawn = overlay(rgb8, labels.astype(np.int64, copy=False))
-    draft = desk.making.drafts(plane).active_draft
-    shown = desk.making.fresh(plane, draft)
-    if shown is not None:
-        mask = shown.mask.within((height, width), (0, 0))
-        drawn = outlined(mask[::step, ::step], drawn)
+    for one in state.candidates:
+        if one.chosen:
+            mask = one.cropped.within((height, width), (0, 0))
+            drawn = outlined(mask[::step, ::step], drawn)
     return drawn

@@ -17,6 +17,7 @@ from napari_samhq.errors import LayerError
 from napari_samhq.inference.propagate import doubt_table
 from napari_samhq.inference.propagation.run import Job, iter_propagate
 from napari_samhq.inference.propagation.volume import Volume, given_outlines
+from napari_samhq.session.parts import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,18 +28,19 @@ if TYPE_CHECKING:
     from napari_samhq.engine.jobs import Report
     from napari_samhq.inference.propagation.courses import Direction
     from napari_samhq.inference.propagation.run import Doubtful, Step
-    from napari_samhq.session.controller import Desk
+    from napari_samhq.session.controller import SessionController
 
 __all__ = ["Propagating", "Propagator"]
 
 Outlines = dict[int, dict[int, CroppedMask]]  # of planes, by label id
 
 
-class Propagating:
+class Propagating(Part):
     """Follows objects through the planes of a stack."""
 
-    desk: Desk
-    propagator: Propagator
+    def __init__(self, controller: SessionController) -> None:
+        super().__init__(controller)
+        self.propagator = Propagator(controller)
 
     def propagate(
         self,
@@ -142,12 +144,12 @@ class Propagator:
 
     Attributes
     ----------
-    desk : Desk
+    controller : SessionController
     locked : set of int
         Planes that are taken for right.
     """
 
-    desk: Desk
+    controller: SessionController
     locked: set[int] = field(default_factory=set)
     _axis: int | None = None
     _computed: dict[tuple[Plane, int], tuple[CroppedMask, Doubtful]] = field(default_factory=dict)
@@ -156,7 +158,7 @@ class Propagator:
         """Find the present plane along the axis that objects are followed along."""
         if plane is not None:
             return int(plane)
-        present = self.desk.plane()
+        present = self.controller.plane()
         axis = self._chosen_axis(present, None)
         return present.position[present.other_axes.index(axis)]
 
@@ -168,19 +170,19 @@ class Propagator:
         progress: Report | None,
     ) -> list[int]:
         """Follow objects and write what was found; see :meth:`Propagating.propagate`."""
-        desk = self.desk
-        desk.ledger.bound.settle()
-        plane = desk.plane()
+        controller = self.controller
+        controller.history.tracked.settle()
+        plane = controller.plane()
         axis = self._chosen_axis(plane, axis)
-        view = desk.making.view(plane)
+        view = controller.masks.view(plane)
         volume = Volume(
             self._stack(view.data, plane, axis), self._along(plane, axis), view.contrast_limits
         )
-        labels = self._stack(desk.labels.data, plane, axis)
+        labels = self._stack(controller.labels.data, plane, axis)
         present = given_outlines(labels, volume)
         given, others = self._sorted(present, label_ids, plane, axis)
         job = Job.of(volume, given, sampling=(1.0, 1.0), others=others, **settings)
-        engine, model = desk.making.asker.engine, desk.making.asker.model
+        engine, model = controller.masks.scheduler.engine, controller.masks.scheduler.model
 
         def work(report: Report) -> list[Step]:
             predictor = engine.load(model, report)
@@ -195,16 +197,16 @@ class Propagator:
                         found.append(step)
             return found
 
-        desk.making.asker.do(
+        controller.masks.scheduler.do(
             "propagate", work, lambda found: self._take(plane, axis, found), wait=True
         )
         self._axis = axis
-        desk.changed.emit()
+        controller.changed.emit()
         return sorted({one.label_id for one in job.courses})
 
     def doubt(self) -> pd.DataFrame:
         """List the doubt of outlines that are still as they were computed."""
-        pixels = self.desk.ledger.bound.pixels
+        pixels = self.controller.history.tracked.pixels
         return doubt_table(
             [
                 doubt
@@ -273,25 +275,25 @@ class Propagator:
 
     def _take(self, plane: Plane, axis: int, found: list[Step]) -> None:
         """Write what was found, as one step, and remember it."""
-        desk = self.desk
+        controller = self.controller
         edits, computed = [], {}
         for step in found:
             if step.plane in self.locked or step.labels is None:
                 continue
             where = self._at(plane, axis, step.plane)
-            edit = _edit(desk.labels.data, where, step.labels)
+            edit = _edit(controller.labels.data, where, step.labels)
             if edit is not None:
                 edits.append(edit)
             for doubt in step.doubts:
                 mask = CroppedMask.of(step.labels == doubt.label_id)
                 computed[where, doubt.label_id] = (mask, doubt)
         if edits:
-            desk.ledger.bound.write(edits)
-            drafts = desk.making.drafts(plane)
-            desk.ledger.append(Painted(plane, drafts, drafts, tuple(edits)))
+            controller.history.tracked.write(edits)
+            drafts = controller.unfinished.drafts(plane)
+            controller.history.append(Painted(plane, drafts, drafts, tuple(edits)))
         self._computed |= computed
         count = len({label_id for _, label_id in computed})
-        desk.making.remark = f"{count} objects followed through {len(edits)} planes."
+        controller.unfinished.say(f"{count} objects followed through {len(edits)} planes.")
 
 
 def _edit(data: Any, plane: Plane, labels: NDArray[np.int32]) -> LabelsEdit | None:

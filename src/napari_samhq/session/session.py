@@ -1,29 +1,32 @@
-"""A session: prompts on one image of a viewer become objects in a labels layer."""
+"""Session of a viewer: prompts on one image become objects in a labels layer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_samhq.core.journal.drafts import Drafts
-from napari_samhq.core.journal.events import Rejected
-from napari_samhq.core.journal.shapes_drawn import Drawn
 from napari_samhq.engine.engine import shared_engine
 from napari_samhq.engine.jobs import InlineRunner
-from napari_samhq.errors import LayerError, PromptError
+from napari_samhq.errors import LayerError
 from napari_samhq.session.choosing import Choosing
-from napari_samhq.session.controller import Desk
+from napari_samhq.session.committing import Committing
+from napari_samhq.session.computing import Computing
+from napari_samhq.session.controller import SessionController
+from napari_samhq.session.drawing import Drawing
 from napari_samhq.session.everything import Finding
 from napari_samhq.session.finishing import Finishing
 from napari_samhq.session.labels.create import check_labels, new_labels
 from napari_samhq.session.layers.lookup import check_image, find_image
 from napari_samhq.session.looking import Looking
 from napari_samhq.session.notebook import session_card
-from napari_samhq.session.propagating import Propagating, Propagator
-from napari_samhq.session.state import Current, State, Status, sentence, status_of
+from napari_samhq.session.parts import PartMethod, PartProperty
+from napari_samhq.session.propagating import Propagating
+from napari_samhq.session.records import Records
+from napari_samhq.session.state import current_of, resolve, status_of
 from napari_samhq.session.storage.autosave import Autosave
 from napari_samhq.session.storage.snapshot import register, save
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -31,15 +34,20 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
     from napari_samhq.core.geometry.planes import Plane
-    from napari_samhq.core.journal.drafts import Draft
+    from napari_samhq.core.journal.drafts import Drafts
+    from napari_samhq.core.journal.events import Journal, ObjectRecord
+    from napari_samhq.core.tiles.grid import Region
     from napari_samhq.engine.engine import Engine
     from napari_samhq.engine.jobs import Runner
+    from napari_samhq.engine.plane_view import PlaneView
     from napari_samhq.io.session_document import SavedSession
+    from napari_samhq.session.state import Candidate, Current, SessionState, Status, Unfinished
+    from napari_samhq.settings import CommitRules
 
 __all__ = ["Session", "annotate"]
 
 
-class Session(Choosing, Looking, Finding, Finishing, Propagating):
+class Session:
     """Prompts on one image of a viewer, and the objects made of them. Made by :func:`annotate`.
 
     Parameters
@@ -68,7 +76,7 @@ class Session(Choosing, Looking, Finding, Finishing, Propagating):
         The viewer and the bound layers. Whoever draws in `points` and `shapes` prompts.
     prompts : PromptLayers
         The pair of layers; its `positive` says whether the next point drawn lies on the object.
-    desk : Desk
+    controller : SessionController
         The parts underneath, for those who build an interface on a session.
     path : Path or None
         The file that the session was saved to, or opened from.
@@ -92,6 +100,85 @@ class Session(Choosing, Looking, Finding, Finishing, Propagating):
     prompts, see :attr:`refine`.
     """
 
+    # ------------------------------------------------------- prompts: session/drawing.py
+    add_points = PartMethod("_drawing", Drawing.add_points)
+    add_box = PartMethod("_drawing", Drawing.add_box)
+    add_boxes = PartMethod("_drawing", Drawing.add_boxes)
+    add_shape = PartMethod("_drawing", Drawing.add_shape)
+    add_mask = PartMethod("_drawing", Drawing.add_mask)
+    add_labels = PartMethod("_drawing", Drawing.add_labels)
+
+    # ------------------------------------------------------- masks: session/choosing.py
+    plane: PartProperty[Plane] = PartProperty("_choosing", Choosing.plane)
+    view: PartProperty[PlaneView] = PartProperty("_choosing", Choosing.view)
+    refine: PartProperty[bool] = PartProperty("_choosing", Choosing.refine)
+    rules: PartProperty[CommitRules] = PartProperty("_choosing", Choosing.rules)
+    drafts: PartProperty[tuple[Unfinished, ...]] = PartProperty("_choosing", Choosing.drafts)
+    candidates: PartProperty[tuple[Candidate, ...]] = PartProperty("_choosing", Choosing.candidates)
+    activate = PartMethod("_choosing", Choosing.activate)
+    predict = PartMethod("_choosing", Choosing.predict)
+    predict_all = PartMethod("_choosing", Choosing.predict_all)
+    choose = PartMethod("_choosing", Choosing.choose)
+    choose_output = PartMethod("_choosing", Choosing.choose_output)
+    choose_threshold = PartMethod("_choosing", Choosing.choose_threshold)
+    difference = PartMethod("_choosing", Choosing.difference)
+    shows_difference: PartProperty[bool] = PartProperty("_choosing", Choosing.shows_difference)
+
+    # ------------------------------------------------------- the model: session/computing.py
+    device: PartProperty[str] = PartProperty("_computing", Computing.device)
+    use_device = PartMethod("_computing", Computing.use_device)
+    keep_embeddings = PartMethod("_computing", Computing.keep_embeddings)
+    fetch = PartMethod("_computing", Computing.fetch)
+    prepare = PartMethod("_computing", Computing.prepare)
+    ask_again = PartMethod("_computing", Computing.ask_again)
+
+    # ------------------------------------------------------- objects: session/committing.py
+    objects: PartProperty[pd.DataFrame] = PartProperty("_records", Records.objects)
+    records: PartProperty[Mapping[int, ObjectRecord]] = PartProperty("_records", Records.records)
+    journal: PartProperty[Journal] = PartProperty("_records", Records.journal)
+    unfinished: PartProperty[dict[Plane, Drafts]] = PartProperty("_records", Records.unfinished)
+    commit = PartMethod("_committing", Committing.commit)
+    commit_all = PartMethod("_committing", Committing.commit_all)
+    reject = PartMethod("_committing", Committing.reject)
+    reject_all = PartMethod("_committing", Committing.reject_all)
+    clear = PartMethod("_committing", Committing.clear)
+    next_object = PartMethod("_committing", Committing.next_object)
+    undo = PartMethod("_committing", Committing.undo)
+    redo = PartMethod("_committing", Committing.redo)
+    reopen = PartMethod("_committing", Committing.reopen)
+    delete = PartMethod("_committing", Committing.delete)
+    classify = PartMethod("_committing", Committing.classify)
+    locate = PartMethod("_records", Records.locate)
+    pixels_of = PartMethod("_records", Records.pixels_of)
+
+    # ------------------------------------------------------- all objects: session/everything.py
+    segment_everything = PartMethod("_finding", Finding.segment_everything)
+    begin_everything = PartMethod("_finding", Finding.begin_everything)
+    everything_is_latest: PartProperty[bool] = PartProperty(
+        "_finding", Finding.everything_is_latest
+    )
+
+    # ------------------------------------------------------- stacks: session/propagating.py
+    propagate = PartMethod("_propagating", Propagating.propagate)
+    doubt: PartProperty[pd.DataFrame] = PartProperty("_propagating", Propagating.doubt)
+    lock = PartMethod("_propagating", Propagating.lock)
+    unlock = PartMethod("_propagating", Propagating.unlock)
+
+    # ------------------------------------------------------- the image: session/looking.py
+    channels: PartProperty[tuple[int, ...] | None] = PartProperty("_looking", Looking.channels)
+    channel_axis: PartProperty[int | None] = PartProperty("_looking", Looking.channel_axis)
+    seen_by_model = PartMethod("_looking", Looking.seen_by_model)
+
+    # ------------------------------------------------------- finished areas: session/finishing.py
+    finished: PartProperty[dict[Plane, tuple[Region, ...]]] = PartProperty(
+        "_finishing", Finishing.finished
+    )
+    finished_here: PartProperty[tuple[Region, ...]] = PartProperty(
+        "_finishing", Finishing.finished_here
+    )
+    finish = PartMethod("_finishing", Finishing.finish)
+    unfinish = PartMethod("_finishing", Finishing.unfinish)
+
     def __init__(
         self,
         viewer: ViewerModel,
@@ -109,7 +196,7 @@ class Session(Choosing, Looking, Finding, Finishing, Propagating):
             labels = new_labels(image)
         else:
             check_labels(labels, image)
-        self.desk = desk = Desk(
+        self.controller = controller = SessionController(
             viewer,
             image,
             labels,
@@ -119,11 +206,14 @@ class Session(Choosing, Looking, Finding, Finishing, Propagating):
             may_fetch=may_fetch,
         )
         self.viewer, self.image, self.labels = viewer, image, labels
-        self.prompts = desk.prompts
-        self.points, self.shapes = desk.prompts.points, desk.prompts.shapes
-        self.changed = desk.changed
-        self._making, self._ledger = desk.making, desk.ledger
-        self.propagator = Propagator(desk)
+        self.prompts = controller.prompts
+        self.points, self.shapes = controller.prompts.points, controller.prompts.shapes
+        self.changed = controller.changed
+        self._drawing, self._choosing = Drawing(controller), Choosing(controller)
+        self._committing, self._records = Committing(controller), Records(controller)
+        self._computing, self._finding = Computing(controller), Finding(controller)
+        self._looking, self._finishing = Looking(controller), Finishing(controller)
+        self._propagating = Propagating(controller)
         self.opened: SavedSession | None = None
         self.path: Path | None = None
         self.autosave = Autosave(self) if autosave else None
@@ -132,225 +222,54 @@ class Session(Choosing, Looking, Finding, Finishing, Propagating):
     @property
     def model(self) -> str:
         """Name or path of the model; set it to use another one."""
-        return self._making.asker.model
+        return self.controller.masks.scheduler.model
 
     @model.setter
     def model(self, model: str) -> None:
-        self._making.forget(model)
-        self.desk.turn()
+        self.controller.masks.forget(model)
+        self.controller.turn()
 
     @property
     def status(self) -> Status:
         """The state of the session, and a sentence that says what to do next."""
-        if self.desk.closed or self.desk.paused:
-            state = State.CLOSED if self.desk.closed else State.PAUSED
-            return Status(state, sentence(state))
-        return status_of(self._making)
+        return status_of(self.controller)
+
+    @property
+    def state(self) -> SessionState:
+        """All that is shown of the session, as one frozen value: read it once after a change."""
+        return resolve(self.controller)
 
     @property
     def current(self) -> Current:
         """The active object of the present plane, and what can be done with it."""
-        journal = self._ledger.journal
-        undo, redo = journal.can_undo, journal.can_redo
-        nothing = Current(can_undo=undo, can_redo=redo)
-        if self.desk.closed:
-            return nothing
         try:
-            plane = self._making.plane()  # looking must not bring removed layers back
+            plane = None if self.controller.closed else self.plane
         except LayerError:  # the status says why
-            return nothing
-        drafts = self._making.drafts(plane)
-        draft = self._making.active(plane)
-        return Current(
-            draft.label_id,
-            draft.reopened,
-            draft.drawn,
-            self._making.fresh(plane, drafts.active_draft) is not None,
-            undo,
-            redo,
-            draft.choice,
-            len(drafts.drafts) - (drafts.active_draft is not None),
-        )
+            plane = None
+        return current_of(self.controller, plane)
 
     @property
-    def objects(self) -> pd.DataFrame:
-        """The objects: label_id, score, area in pixels, prompts, plane, model, doubt and class.
+    def preview(self) -> Labels:
+        """The layer that shows masks before they are accepted."""
+        return self.controller.preview.layer
 
-        ``disagreement`` and ``uncertainty_px`` are those of
-        :class:`~napari_samhq.core.measure.uncertainty.Doubt`; NaN where nobody knows them.
-        ``category`` is empty where no class was given.
-        """
-        return self._ledger.table()
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over."""
+        return self.controller.closed
+
+    @property
+    def paused(self) -> bool:
+        """Whether the layers for prompts are hidden, and nothing is answered to."""
+        return self.controller.paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self.controller.paused = paused
 
     def _repr_html_(self) -> str:
         """Show the plane, its objects and the state in notebooks."""
-        return session_card(self.desk, self.status.sentence)
-
-    # ------------------------------------------------------------------------ the object being made
-
-    def commit(self, label_id: int | None = None) -> int:
-        """Write the active object, or another one being made, into the labels layer.
-
-        Parameters
-        ----------
-        label_id : int, optional
-            Which of the objects being made in the present plane; the active one when left out.
-
-        Returns
-        -------
-        int
-            Its label id: the one that it had from its first prompt on, unless somebody painted
-            with that since; then a new one.
-
-        Raises
-        ------
-        PromptError
-            If there is nothing to commit.
-        LayerError
-            If the labels layer cannot take it. Nothing is changed then.
-        """
-        plane = self.desk.plane()
-        drafts = self._making.drafts(plane)
-        if label_id is not None:
-            draft = drafts.get(label_id)
-            if draft is None:
-                raise LayerError(f"Object {label_id} is not being made in this plane.")
-            return self._commit(plane, [draft])[0]
-        if drafts and drafts.active_draft is None:
-            waiting = ", ".join(str(draft.label_id) for draft in drafts)
-            raise PromptError(
-                f"None of the objects being made is active, but {waiting} wait. Commit them by "
-                "commit_all(), or choose one by activate(label_id)."
-            )
-        return self._commit(plane, [self._making.active(plane)])[0]
-
-    def commit_all(self) -> list[int]:
-        """Write all objects of the present plane into the labels layer, as one step.
-
-        Returns
-        -------
-        list of int
-            Their label ids. Objects that cannot be written still wait: their prompts say nothing,
-            their masks are empty, or other objects own all of their pixels.
-
-        Raises
-        ------
-        PromptError, LayerError
-            If none can be written. Nothing is changed then.
-        """
-        plane = self.desk.plane()
-        return self._commit(plane, list(self._making.drafts(plane)))
-
-    def reject(self) -> None:
-        """Give up the active object; one that was reopened stays as it was committed."""
-        plane = self.desk.plane()
-        drafts = self._making.drafts(plane)
-        if drafts.active is not None:
-            self.desk.note(Rejected(plane, drafts, drafts.without(drafts.active)))
-
-    def reject_all(self) -> None:
-        """Give up all objects being made in the present plane."""
-        plane = self.desk.plane()
-        drafts = self._making.drafts(plane)
-        if drafts:
-            self.desk.note(Rejected(plane, drafts, Drafts()))
-
-    def clear(self) -> None:
-        """Remove all prompts of the active object."""
-        plane = self.desk.plane()
-        draft = self._making.drafts(plane).active_draft
-        if draft is not None and draft.drawn:
-            self.desk.draw(plane, draft.redrawn(Drawn()))
-
-    def next_object(self) -> int | None:
-        """Go on to the next object: commit the active one if it has a mask, else reject it."""
-        plane = self.desk.plane()
-        if self._making.fresh(plane, self._making.drafts(plane).active_draft) is not None:
-            return self.commit()
-        self.reject()
-        return None
-
-    # ------------------------------------------------------------------------------ what was made
-    def undo(self) -> bool:
-        """Take back the last thing that was done; False if there is nothing left."""
-        self.desk.plane()
-        event = self._ledger.undo()
-        if event is not None:
-            self._making.follow_choice(event, event.before)
-            self.desk.turn_to(event.plane, event.before)
-        return event is not None
-
-    def redo(self) -> bool:
-        """Do again what was taken back last; False if there is nothing left."""
-        self.desk.plane()
-        event = self._ledger.redo()
-        if event is not None:
-            self._making.follow_choice(event, event.after)
-            self.desk.turn_to(event.plane, event.after)
-        return event is not None
-
-    def reopen(self, label_id: int) -> None:
-        """Take a committed object up again: its prompts come back and can be changed.
-
-        Raises
-        ------
-        LayerError
-                If it was not made in this session.
-        """
-        plane = self._plane_of(label_id)
-        event = self._ledger.reopen(label_id, self._making.drafts(plane))
-        self.desk.turn_to(event.plane, event.after)
-
-    def delete(self, label_id: int) -> None:
-        """Take an object out of the labels layer: its plane, or the present one if painted by hand.
-
-        Raises
-        ------
-        LayerError
-            If there is no such object.
-        """
-        plane = self._plane_of(label_id)
-        event = self._ledger.delete(label_id, plane, self._making.drafts(plane))
-        self.desk.turn_to(event.plane, event.after)
-
-    def classify(self, label_id: int, category: str) -> None:
-        """Say of which class an object is, such as "nucleus"; an empty text takes the class away.
-
-        Classes are in the table of objects, go along into COCO, GeoJSON and CSV files, and can be
-        taken back by :meth:`undo`.
-
-        Raises
-        ------
-        LayerError
-            If there is no such object.
-        """
-        plane = self._plane_of(label_id)
-        self._ledger.classify(label_id, category, plane, self._making.drafts(plane))
-        self.changed.emit()
-
-    def _plane_of(self, label_id: int) -> Plane:
-        """Find the plane of an object: the present one, if nobody knows what made it."""
-        record = self._ledger.records.get(label_id)
-        return record.plane if record is not None else self.desk.plane()
-
-    def _commit(self, plane: Plane, drafts: list[Draft]) -> list[int]:
-        if not drafts:
-            raise PromptError(
-                "There is no prompt in this plane, so nothing says which object is meant. Add a "
-                "positive point on the object, or a box around it."
-            )
-        answers, refused = self._making.answer(plane, drafts)
-        if not answers and refused:
-            raise refused[0]
-        seen = dict(self._making.view(plane).seen)
-        drafted = self._making.drafts(plane)
-        event, unwritten = self._ledger.commit(plane, drafted, answers, **seen)
-        self.desk.turn_to(plane, event.after)
-        refused += unwritten
-        if refused:
-            self._making.remark = f"{len(refused)} of {len(drafts)} still wait. {refused[0]}"
-            self.changed.emit()
-        return [commit.record.label_id for commit in event.commits]
+        return session_card(self)
 
     def save(self, path: str | Path | None = None, *, overwrite: bool = False) -> Path:
         """Save the session to a file: objects, unfinished ones, labels, and all steps.
@@ -375,9 +294,22 @@ class Session(Choosing, Looking, Finding, Finishing, Propagating):
         """
         return save(self, path, overwrite=overwrite)
 
+    def name_layers(self) -> None:
+        """Give the layers for prompts their plain names, once others that had them are gone."""
+        self.controller.name_layers()
+
+    def show_layers(self) -> None:
+        """Put the layers for prompts, preview and objects back where the user removed them."""
+        self.controller.ensure_layers()
+
+    def say(self, remark: str) -> None:
+        """Add a remark to the status, until the next change."""
+        self.controller.unfinished.say(remark)
+        self.changed.emit()
+
     def close(self) -> None:
         """End the session: unfinished prompts and the preview go, the labels layer stays."""
-        self.desk.close()
+        self.controller.close()
 
 
 def annotate(

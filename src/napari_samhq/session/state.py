@@ -1,4 +1,7 @@
-"""What a session tells: its state in one sentence, and the objects being made, as plain values."""
+"""State of a session as one frozen value, worked out once after a change.
+
+Dock, notebook card and scripts read it; nobody asks the parts of a session what they show.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samhq.core.geometry.planes import Plane
+    from napari_samhq.core.journal.drafts import Drafts
     from napari_samhq.core.masks.cropped import CroppedMask
-    from napari_samhq.session.drafts import Making
+    from napari_samhq.engine.answers import Shown
+    from napari_samhq.session.controller import SessionController
 
-__all__ = ["Candidate", "Current", "State", "Status", "Unfinished", "sentence", "status_of"]
+__all__ = [
+    "Candidate",
+    "Current",
+    "SessionState",
+    "State",
+    "Status",
+    "Unfinished",
+    "candidates_of",
+    "current_of",
+    "resolve",
+    "sentence",
+    "status_of",
+    "unfinished_of",
+]
 
 
 @dataclass(frozen=True)
@@ -213,21 +231,134 @@ def sentence(state: State, **words: object) -> str:
     return _SENTENCES[state].format(**words)
 
 
-def status_of(making: Making) -> Status:
-    """Tell the state of the objects being made, and the next step."""
-    asker = making.asker
+@dataclass(frozen=True)
+class SessionState:
+    """All that is shown of a session, as it was after one change.
+
+    Attributes
+    ----------
+    status : Status
+        What the session is doing or waiting for, and the next step.
+    current : Current
+        The active object.
+    candidates : tuple of Candidate
+        The model's masks for it, best first; empty before a prediction.
+    unfinished : tuple of Unfinished
+        The objects being made in the present plane.
+    plane : Plane or None
+        The plane on the screen; None where there is none, as in a 3-D display.
+    model : str
+        Name or path of the model.
+    must_fetch : bool
+        Whether the model must be downloaded first.
+    shows_difference : bool
+        Whether the preview shows where the HQ token changes SAM's mask.
+    objects : int
+        How many objects were made by prompts.
+    """
+
+    status: Status
+    current: Current
+    candidates: tuple[Candidate, ...]
+    unfinished: tuple[Unfinished, ...]
+    plane: Plane | None
+    model: str
+    must_fetch: bool
+    shows_difference: bool
+    objects: int
+
+
+def resolve(controller: SessionController) -> SessionState:
+    """Work out the state of a session from its parts."""
     try:
-        plane = making.plane()
+        plane = None if controller.closed else controller.unfinished.plane()
+    except LayerError:  # the status says why
+        plane = None
+    return SessionState(
+        status_of(controller),
+        current_of(controller, plane),
+        () if plane is None else candidates_of(controller, plane),
+        () if plane is None else unfinished_of(controller, plane),
+        plane,
+        controller.masks.scheduler.model,
+        controller.masks.scheduler.must_fetch,
+        controller.masks.shows_difference,
+        len(controller.history.records),
+    )
+
+
+def status_of(controller: SessionController) -> Status:
+    """Tell what a session does or waits for, and the next step."""
+    if controller.closed or controller.paused:
+        state = State.CLOSED if controller.closed else State.PAUSED
+        return Status(state, sentence(state))
+    scheduler = controller.masks.scheduler
+    try:
+        plane = controller.unfinished.plane()
     except LayerError as error:
         return Status(State.CANNOT, str(error))
-    stage = asker.stage
+    stage = scheduler.stage
     if stage is not None:
         state = _OF_STAGE[stage.stage]
-        return Status(state, sentence(state, model=asker.model), stage.done, stage.total)
-    if asker.failure is not None:
-        return _failed(asker.failure)
-    state, words = _resting(making, plane)
-    return Status(state, " ".join(filter(None, [words, making.remark, *asker.notes])))
+        return Status(state, sentence(state, model=scheduler.model), stage.done, stage.total)
+    if scheduler.failure is not None:
+        return _failed(scheduler.failure)
+    drafts = controller.unfinished.drafts(plane)
+    if scheduler.must_fetch:
+        state, words = State.MUST_FETCH, sentence(State.MUST_FETCH, model=scheduler.model)
+    else:
+        state, words = _resting(drafts, controller.masks.fresh(plane, drafts.active_draft))
+    return Status(
+        state, " ".join(filter(None, [words, controller.unfinished.remark, *scheduler.notes]))
+    )
+
+
+def current_of(controller: SessionController, plane: Plane | None) -> Current:
+    """Describe the active object of a plane, and what can be done with it."""
+    journal = controller.history.journal
+    undo, redo = journal.can_undo, journal.can_redo
+    if plane is None:
+        return Current(can_undo=undo, can_redo=redo)
+    drafts = controller.unfinished.drafts(plane)
+    draft = controller.unfinished.active(plane)
+    return Current(
+        draft.label_id,
+        draft.reopened,
+        draft.drawn,
+        controller.masks.fresh(plane, drafts.active_draft) is not None,
+        undo,
+        redo,
+        draft.choice,
+        len(drafts.drafts) - (drafts.active_draft is not None),
+    )
+
+
+def candidates_of(controller: SessionController, plane: Plane) -> tuple[Candidate, ...]:
+    """List the model's masks for the active object of a plane, best first."""
+    shown = controller.masks.fresh(plane, controller.unfinished.drafts(plane).active_draft)
+    if shown is None:
+        return ()
+    return tuple(
+        Candidate(mask, shown.region, score, index == shown.chosen)
+        for index, (mask, score) in enumerate(zip(shown.masks, shown.scores, strict=True))
+    )
+
+
+def unfinished_of(controller: SessionController, plane: Plane) -> tuple[Unfinished, ...]:
+    """List the objects being made in a plane, in the order in which they were begun."""
+    drafts = controller.unfinished.drafts(plane)
+    answers = [(draft, controller.masks.fresh(plane, draft)) for draft in drafts]
+    return tuple(
+        Unfinished(
+            draft.label_id,
+            draft.drawn,
+            draft.choice,
+            draft.reopened,
+            draft.label_id == drafts.active,
+            None if shown is None else shown.score,
+        )
+        for draft, shown in answers
+    )
 
 
 def _failed(error: Exception) -> Status:
@@ -240,13 +371,10 @@ def _failed(error: Exception) -> Status:
     return Status(next(states, State.FAILED), str(error))
 
 
-def _resting(making: Making, plane: Plane) -> tuple[State, str]:
-    """Tell the state while nothing runs, and its sentence."""
-    drafts = making.drafts(plane)
+def _resting(drafts: Drafts, shown: Shown | None) -> tuple[State, str]:
+    """Tell the state while nothing runs, and its sentence; `shown` answers the active object."""
     draft = drafts.active_draft
     others = len(drafts.drafts) - (draft is not None)
-    if making.asker.must_fetch:
-        return State.MUST_FETCH, sentence(State.MUST_FETCH, model=making.asker.model)
     if draft is None:
         state = State.SEVERAL if others else State.READY
         return state, sentence(state, count=others)
@@ -254,7 +382,7 @@ def _resting(making: Making, plane: Plane) -> tuple[State, str]:
         return State.NEEDS_POSITIVE, sentence(State.NEEDS_POSITIVE)
     if draft.reopened:
         state = State.EDITING
-    elif making.fresh(plane, draft) is None:
+    elif shown is None:
         state = State.READY
     elif others:
         return State.SEVERAL, sentence(State.SEVERAL, count=others + 1)

@@ -88,14 +88,13 @@ def lessons_of(session: Session) -> Lessons:
     TrainingError
         If there are fewer than two such objects.
     """
-    ledger = session.desk.ledger
     by_plane: dict[Plane, list[int]] = defaultdict(list)
     left_out = 0
     finished = _in_finished_areas(session)
     table = session.objects
     for label_id, position in zip(table["label_id"], table["plane"], strict=True):
-        record = ledger.records.get(int(label_id))
-        plane = record.plane if record is not None else session.desk.plane().at(position)
+        record = session.records.get(int(label_id))
+        plane = record.plane if record is not None else session.plane.at(position)
         untouched = record is not None and "everything" in dict(record.seen)
         if untouched and int(label_id) not in finished[plane]:
             left_out += 1
@@ -110,7 +109,7 @@ def lessons_of(session: Session) -> Lessons:
             + (f" ({left_out} were found by 'Everything' and not touched.)" if left_out else "")
         )
     refused = _refused(session)
-    for plane in (*session.desk.finished, *refused):
+    for plane in (*session.finished, *refused):
         by_plane[plane] += []
     lessons = tuple(
         _lesson(session, plane, ids, refused.get(plane, [])) for plane, ids in by_plane.items()
@@ -121,7 +120,7 @@ def lessons_of(session: Session) -> Lessons:
 def _in_finished_areas(session: Session) -> dict[Plane, set[int]]:
     """Collect the objects that lie in finished areas and do not go on beyond them, by plane."""
     found: dict[Plane, set[int]] = defaultdict(set)
-    for plane, areas in session.desk.finished.items():
+    for plane, areas in session.finished.items():
         drawn = np.asarray(session.labels.data[plane.index()])
         for area in areas:
             beyond = drawn.copy()
@@ -137,7 +136,7 @@ def _refused(session: Session) -> dict[Plane, list[CroppedMask]]:
     rejected long ago nothing is known.
     """
     found: dict[Plane, list[CroppedMask]] = defaultdict(list)
-    for event in session.desk.ledger.journal:
+    for event in session.journal:
         if isinstance(event, Deleted):
             rows, cols = event.edit.region
             mask = CroppedMask.of(event.edit.changed, (rows.start, cols.start))
@@ -145,16 +144,16 @@ def _refused(session: Session) -> dict[Plane, list[CroppedMask]]:
         elif isinstance(event, Rejected):
             for draft in event.before:
                 gone = event.after.get(draft.label_id) is None and not draft.reopened
-                shown = session.desk.making.recalled(event.plane, draft) if gone else None
+                shown = session.controller.masks.recalled(event.plane, draft) if gone else None
                 if shown is not None:
                     found[event.plane].append(shown.mask)
     return dict(found)
 
 
 def _lesson(session: Session, plane: Plane, ids: list[int], refused: list[CroppedMask]) -> Lesson:
-    view = session.desk.making.view(plane)
+    view = session.controller.masks.view(plane)
     drawn = np.asarray(session.labels.data[plane.index()])
-    records = session.desk.ledger.records
+    records = session.records
     height, width = view.shape
     labels = np.zeros((height, width), np.int32)
     for label_id in ids:
@@ -183,7 +182,7 @@ def _complete(
         marked = np.count_nonzero(drawn[mask.region][here])
         if marked <= _MOST_MARKED * np.count_nonzero(here):
             complete[mask.region] |= here
-    for area in session.desk.finished.get(plane, ()):
+    for area in session.finished.get(plane, ()):
         complete[area] = True
     return complete
 

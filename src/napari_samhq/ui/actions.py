@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_samhq.core.journal.drafts import Drafts
 from napari_samhq.errors import LayerError
 from napari_samhq.session import State
-from napari_samhq.session.everything import Everything
 from napari_samhq.session.labels.create import new_labels
 from napari_samhq.ui.objects import go_to
 
@@ -81,11 +81,7 @@ class Actions:
 
         Pressed again with other settings, it changes what it found before.
         """
-        self._do(
-            lambda session: Everything(session.desk).run(
-                search, region, find=find, wait=False, instead=True
-            )
-        )
+        self._do(lambda session: session.begin_everything(search, region, find=find))
 
     def can_choose_anew(self) -> bool:
         """Tell whether other thresholds change what was found, and ask no model."""
@@ -93,7 +89,7 @@ class Actions:
         session = controller.session
         if session is None or controller.status.busy:
             return False
-        return Everything(session.desk).is_latest
+        return session.everything_is_latest
 
     def use_labels(self, labels: Labels | None) -> None:
         """Have objects go into another labels layer; None for a new one."""
@@ -130,10 +126,11 @@ class Actions:
         self._do(lambda session: session.classify(label_id, category))
 
     def _do(self, action: Callable[[Session], Any]) -> None:
-        session = self._controller.session
-        if session is not None:
-            self._controller.attempt(lambda: action(session))
-        self._controller.changed.emit()
+        session, controller = self._controller.session, self._controller
+        with controller.one_change():
+            if session is not None:
+                controller.attempt(lambda: action(session))
+            controller.changed.emit()
 
     def _table(self, session: Session) -> dict[str, Callable[[], Any]]:
         controller = self._controller
@@ -154,7 +151,7 @@ class Actions:
             "previous_candidate": lambda: self._step_candidate(-1),
             "next_output": lambda: self._step_output(session),
             "show_difference": lambda: self._show_difference(session, not session.shows_difference),
-            "fetch": session.desk.fetch,
+            "fetch": session.fetch,
             "cancel": controller.runner.cancel,
         }
 
@@ -165,9 +162,9 @@ class Actions:
             return
         if current.predicted:
             self._finish(session.commit)()
-        elif session.status.state is State.PREDICTING and current.drawn.says_where:
+        elif controller.status.state is State.PREDICTING and current.drawn.says_where:
             # A click that follows at once belongs to the next object; nobody waits for the mask.
-            self._accepted_early.append((session, session.desk.plane(), current.label_id))
+            self._accepted_early.append((session, session.plane, current.label_id))
             self._finish(lambda: session.activate(None))()
         elif not current.drawn and current.waiting:
             controller.say("Several objects wait. Accept all, or go to one of them by ›.")
@@ -180,14 +177,16 @@ class Actions:
         """Accept masks that were accepted before they were there."""
         waiting, self._accepted_early = self._accepted_early, []
         for session, plane, label_id in waiting:
-            if session.desk.closed:
+            if session.closed:
                 continue
-            making = session.desk.making
-            draft = making.drafts(plane).get(label_id)
+            draft = session.unfinished.get(plane, Drafts()).get(label_id)
             if draft is None:  # rejected or undone since
                 continue
-            shown = session is self._controller.session and _plane_of(session) == plane
-            if shown and making.fresh(plane, draft) is not None:
+            here = session is self._controller.session and _plane_of(session) == plane
+            masks = (
+                {one.label_id for one in session.drafts if one.score is not None} if here else ()
+            )
+            if label_id in masks:
                 self._controller.attempt(lambda: session.commit(label_id))  # noqa: B023  # at once
             else:
                 self._accepted_early.append((session, plane, label_id))
@@ -195,8 +194,7 @@ class Actions:
     def _accept_all(self, session: Session) -> None:
         missing = [one for one in session.drafts if one.score is None and one.drawn.says_where]
         if missing:  # never wait for them here: there may be thousands
-            session.desk.making.asker.resume()
-            session.desk.refresh()
+            session.ask_again()
             self._controller.say(f"{len(missing)} masks are not there yet. Accept them soon.")
         else:
             self._finish(session.commit_all)()
@@ -227,6 +225,6 @@ class Actions:
 def _plane_of(session: Session) -> Plane | None:
     """Tell the plane that is looked at; None where there is none, as in a 3-D display."""
     try:
-        return session.desk.making.plane()
+        return session.plane
     except LayerError:
         return None

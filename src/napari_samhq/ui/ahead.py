@@ -56,7 +56,7 @@ class LookAhead:
         session = self._session()
         if not self._events or moves != self._moves or session is None:
             return
-        if session.desk.closed or session.desk.paused:
+        if session.closed or session.paused:
             return
         if max(layer_shape(session.image)[-2:]) > _LARGE_PX:
-            session.desk.making.prepare()
+            session.prepare()

@@ -1,6 +1,6 @@
-"""What the dock works on: one session per image, the model, the tool, and what went wrong last.
+"""Sessions of one viewer, one per image, with the model, the tool, and what went wrong last.
 
-It makes no widgets; the dock listens to its signals and calls it.
+It makes no widgets; the dock listens to its signals, reads `state`, and calls it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_samhq.errors import LayerError, SamHQError, SettingsError
+from napari_samhq.errors import SamHQError, SettingsError
 from napari_samhq.session import Session, State, Status
 from napari_samhq.session.labels.create import MADE_FOR
 from napari_samhq.session.layers.lookup import find_image, find_labels, images_of
@@ -26,12 +26,13 @@ from napari_samhq.ui.workshop import enter, leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+    from contextlib import AbstractContextManager
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
     from napari_samhq.engine.engine import Engine
-    from napari_samhq.session import Candidate, Current
+    from napari_samhq.session import Candidate, Current, SessionState
     from napari_samhq.settings import Settings
 
 __all__ = ["Controller"]
@@ -59,6 +60,8 @@ class Controller:
         Emitted after an image or labels layer came, went, or got another name.
     session : Session or None
         The session of the image that is worked on.
+    state : SessionState or None
+        Its state after the last change, which all parts of the dock show.
     tool : str
         The tool that was chosen last.
     """
@@ -77,6 +80,8 @@ class Controller:
         self.runner = ThreadRunner(self.workshop.worker)
         self.preferences = preferences or Preferences()
         self.session: Session | None = None
+        self.state: SessionState | None = None
+        self.changed.connect(self._resolve)  # before anyone else hears of it
         self.tool = "point"
         self._sessions: dict[Hashable, tuple[Session, AcceptOnClick]] = {}
         self._problem: str | None = None
@@ -102,9 +107,9 @@ class Controller:
         """The state and the next step; what just did not work comes first."""
         if self._problem is not None:
             return Status(State.FAILED, self._problem)
-        if self.session is None:
+        if self.state is None:
             return Status(State.NO_IMAGE, sentence(State.NO_IMAGE))
-        status = self.session.status
+        status = self.state.status
         if status.state is State.READY and self.tool_in_hand is None:
             words = status.sentence.replace(sentence(State.READY), _NO_TOOL)
             return replace(status, sentence=words)
@@ -118,17 +123,12 @@ class Controller:
     @property
     def current(self) -> Current | None:
         """The object being made."""
-        return self.session.current if self.session is not None else None
+        return None if self.state is None else self.state.current
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The masks to choose from."""
-        if self.session is None:
-            return ()
-        try:
-            return self.session.candidates
-        except LayerError:  # no plane: the status says why
-            return ()
+        return () if self.state is None else self.state.candidates
 
     @property
     def waiting(self) -> int:
@@ -174,7 +174,7 @@ class Controller:
             same = image is not None and self.session.image.unique_id == image.unique_id
             if same and labels is None:
                 return
-            self.session.desk.paused = True
+            self.session.paused = True
         self._problem = None
         self.session = None
         if image is not None:
@@ -195,10 +195,10 @@ class Controller:
     def adopt(self, session: Session) -> None:
         """Go on with a session that was opened, in place of another one on its image."""
         if self.session is not None:
-            self.session.desk.paused = True
+            self.session.paused = True
         self._leave(session.image)
         self._sessions[session.image.unique_id] = (session, self._watch(session))
-        session.desk.name_layers()
+        session.name_layers()
         if session.opened is not None:
             session.labels.name = session.opened.labels.name
         self.model = session.model
@@ -231,12 +231,17 @@ class Controller:
         self.changed.emit()
 
     def attempt(self, action: Callable[[], Any]) -> None:
-        """Do something; if it does not work, the status says why."""
+        """Do something as one change; if it does not work, the status says why."""
         self._problem = None
-        try:
-            action()
-        except SamHQError as error:
-            self._problem = str(error)
+        with self.one_change():
+            try:
+                action()
+            except SamHQError as error:
+                self._problem = str(error)
+
+    def one_change(self) -> AbstractContextManager[None]:
+        """Tell of all that changes meanwhile once, afterwards."""
+        return self.changed.paused(lambda *_: ())
 
     def say(self, problem: str) -> None:
         """Have the status say why something cannot be done."""
@@ -271,7 +276,7 @@ class Controller:
         self.session, _ = self._sessions[image.unique_id]
         if self.session.model != self.model:
             self.session.model = self.model
-        self.session.desk.paused = False
+        self.session.paused = False
         self.use_tool(self.tool)
         self._follow_preferences()
 
@@ -309,17 +314,22 @@ class Controller:
         folder = wanted.embeddings.strip()
         engine.keep_embeddings(Path(folder).expanduser() if folder else None)
 
+    def _resolve(self) -> None:
+        """Work out once what all parts of the dock show."""
+        self.state = None if self.session is None else self.session.state
+
     def _on_preferences(self) -> None:
         self.attempt(self._follow_preferences)
         self.changed.emit()
 
     def _on_session(self) -> None:
-        self._sessions = {k: one for k, one in self._sessions.items() if not one[0].desk.closed}
-        if self.session is not None and self.session.desk.closed:
+        self._sessions = {k: one for k, one in self._sessions.items() if not one[0].closed}
+        if self.session is not None and self.session.closed:
             self.session = None
             self.use_any_image()
-        if self.current != self._last:  # something was done: what did not work before is over
-            self._problem, self._last = None, self.current
+        current = None if self.session is None else self.session.current
+        if current != self._last:  # something was done: what did not work before is over
+            self._problem, self._last = None, current
         self.changed.emit()
 
     def _on_inserted(self, _event: Any) -> None:
@@ -341,7 +351,7 @@ class Controller:
 
 def _is_untouched(session: Session) -> bool:
     """Whether nothing was ever done in a session, and its labels layer was made for it."""
-    journal, layer = session.desk.ledger.journal, session.labels
+    journal, layer = session.journal, session.labels
     made_here = layer.metadata.get(MADE_FOR) == session.image.unique_id
     nothing = made_here and not (journal.can_undo or journal.can_redo)
     return nothing and is_in(session.viewer, layer) and not len(session.objects)

@@ -61,7 +61,7 @@ class Files:
 
             def save_it() -> None:
                 saved = session.save(path, overwrite=chosen == path)
-                session.desk.making.remark = f"Saved in {saved.name}."
+                session.say(f"Saved in {saved.name}.")
 
             self._controller.attempt(save_it)
             self._controller.changed.emit()
@@ -97,13 +97,13 @@ class Files:
         controller = self._controller
         session = open_session(path, controller.viewer, **controller.session_options())
         controller.adopt(session)
-        session.desk.making.remark = f"All of {Path(path).name} is back."
+        session.say(f"All of {Path(path).name} is back.")
 
     def look(self) -> None:
         """Offer unfinished work on the present image, once for each session that is begun."""
         session = self._controller.session
         if session is self._looked_for:
-            if self._found and session is not None and session.desk.ledger.journal.can_undo:
+            if self._found and session is not None and session.journal.can_undo:
                 self._offer([])  # the user went on with something else
             return
         self._looked_for = session

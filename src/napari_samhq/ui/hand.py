@@ -32,7 +32,7 @@ def tool_in_hand(viewer: ViewerModel, session: Session) -> str | None:
 
 def take_tool(viewer: ViewerModel, session: Session, name: str) -> None:
     """Make the next click or drag prompt with a tool: right layer, right mode, seen."""
-    session.desk.ensure_layers()
+    session.show_layers()
     tool = next(tool for tool in TOOLS if tool.name == name)
     layer = getattr(session, tool.layer)
     layer.visible = True
@@ -87,5 +87,5 @@ class AcceptOnClick:
         if not chosen:
             return True
         in_image = to_layer(position[np.newaxis], session.points, session.image)
-        row, col = np.round(session.desk.plane().flatten(in_image)[0]).astype(int)
+        row, col = np.round(session.plane.flatten(in_image)[0]).astype(int)
         return bool(chosen[0].cropped.within((1, 1), (int(row), int(col)))[0, 0])

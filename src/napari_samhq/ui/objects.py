@@ -31,7 +31,7 @@ def labels_of(viewer: ViewerModel, session: Session | None) -> list[Labels]:
     """List the labels layers whose objects can be refined: all but the preview."""
     from napari.layers import Labels
 
-    preview = None if session is None else session.desk.preview.layer.unique_id
+    preview = None if session is None else session.preview.unique_id
     labels = [layer for layer in viewer.layers if isinstance(layer, Labels)]
     return [layer for layer in labels if layer.unique_id != preview]
 
@@ -93,17 +93,13 @@ def pixel_area(image: Image, axes: tuple[int, int]) -> tuple[float, str]:
 
 def go_to(viewer: ViewerModel, session: Session, label_id: int) -> None:
     """Show an object: its plane, in the middle of the canvas, and large enough to be seen."""
-    ledger, image = session.desk.ledger, session.image
-    record = ledger.records.get(label_id)
-    if record is not None:
-        show_plane(viewer, image, record.plane)
-    elif session.desk.plane().axes == (image.ndim - 2, image.ndim - 1):  # painted by hand
-        show_plane(viewer, image, session.desk.plane().at(ledger.bound.position(label_id)))
-    plane = session.desk.plane()
+    image = session.image
+    show_plane(viewer, image, session.locate(label_id))
+    plane, record = session.plane, session.records.get(label_id)
     if record is not None and record.mask is not None:
         rows, cols = record.mask.region
     else:
-        rows, cols = ledger.bound.pixels(plane, label_id).region
+        rows, cols = session.pixels_of(label_id).region
     if rows.stop > rows.start:
         corners = np.array([(row, col) for row in _ends(rows) for col in _ends(cols)])
         seen = _in_world(viewer, image, plane.lift(corners))

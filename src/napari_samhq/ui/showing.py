@@ -1,4 +1,4 @@
-"""Brings what the dock shows up to date with what the controller knows."""
+"""Show the state of the session in the widgets of the dock."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Showing:
         if self._goes_on:
             status = replace(status, sentence=_STOPPED_EVERYTHING)
         self._state = status.state
-        if controller.session is not None and controller.session.shows_difference and candidates:
+        if controller.state is not None and controller.state.shows_difference and candidates:
             status = replace(status, sentence=f"{_LEGEND} {status.sentence}")
         fetch = "" if status.busy else self._fetch_text()
         if fetch and status.state is State.STOPPED:
@@ -114,7 +114,7 @@ class Showing:
     def objects(self) -> None:
         """List the objects, where that is seen and anything about them changed."""
         dock, session = self._dock, self._controller.session
-        records = {} if session is None else session.desk.ledger.records
+        records = {} if session is None else session.records
         dock.sections["objects"].set_title(f"Objects ({len(records)})" if records else "Objects")
         if session is None:
             dock.objects.show_rows([])
@@ -122,7 +122,7 @@ class Showing:
         if not dock.sections["objects"].open:
             return
         try:
-            axes = session.desk.making.plane().axes
+            axes = session.plane.axes
         except LayerError:
             return  # the status says why; the list stays as it was
         rows = object_rows(session)
@@ -155,8 +155,8 @@ class Showing:
 
     def _fetch_text(self) -> str:
         """Offer to fetch the model where it is not here; also after that was stopped or failed."""
-        session = self._controller.session
-        if session is None or not session.desk.making.asker.must_fetch:
+        state = self._controller.state
+        if state is None or not state.must_fetch:
             return ""
         info = self._controller.workshop.engine.source.info(self._controller.model)
         return "" if info is None else f"Fetch {info.name} ({info.megabytes:.0f} MB)"
@@ -171,11 +171,11 @@ class Showing:
         panel.show_object(f"Object {current.label_id}, {what}", color)
 
     def _outline(self, current: Current | None) -> None:
-        session, panel = self._controller.session, self._dock.object.outline
+        state, panel = self._controller.state, self._dock.object.outline
         panel.setEnabled(current is not None)
-        if current is not None and session is not None:
+        if current is not None and state is not None:
             choice = current.choice
-            panel.show_choice(choice.output, choice.threshold, difference=session.shows_difference)
+            panel.show_choice(choice.output, choice.threshold, difference=state.shows_difference)
 
     def _candidates(self, candidates: tuple[Candidate, ...]) -> None:
         panel, session = self._dock.object.candidates, self._controller.session
@@ -187,9 +187,8 @@ class Showing:
         if not candidates or session is None:
             panel.show_candidates([], [], [], -1)
             return
-        making = session.desk.making
-        plane = making.plane()
-        pictures = thumbnails(making.view(plane), candidates, making.color(plane), CANDIDATE_SIZE)
+        color = tuple(float(part) for part in session.labels.get_color(session.current.label_id))
+        pictures = thumbnails(session.view, candidates, color, CANDIDATE_SIZE)
         chosen = [candidate.chosen for candidate in candidates].index(True)
         scores = [candidate.score for candidate in candidates]
         panel.show_candidates(pictures, names_by_size(candidates), scores, chosen)

@@ -17,7 +17,7 @@ from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import LayerError
 from napari_samhq.session import editable_copy
 from napari_samhq.session.labels.create import check_labels
-from napari_samhq.session.labels.tracked_labels import BoundLabels
+from napari_samhq.session.labels.tracked_labels import TrackedLabels
 from napari_samhq.settings import CommitRules
 
 FLAT = Plane((0, 1))
@@ -28,7 +28,7 @@ present = hnp.arrays(np.int32, (12, 15), elements=st.integers(0, 3))
 
 def bind(layer):
     ignore = lambda *_: None  # noqa: E731
-    return BoundLabels(layer, on_paint=ignore, on_history=ignore, on_replaced=ignore)
+    return TrackedLabels(layer, on_paint=ignore, on_history=ignore, on_replaced=ignore)
 
 
 def zarr_array(data, chunks=(5, 6), **options):

@@ -16,7 +16,7 @@ from napari_samhq.core.labels.label_index import Census
 from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.errors import LayerError, PromptError
 from napari_samhq.session.labels.napari_history import edits_of_item
-from napari_samhq.session.labels.tracked_labels import BoundLabels
+from napari_samhq.session.labels.tracked_labels import TrackedLabels
 from napari_samhq.settings import CommitRules
 
 SHAPE = (2, 10, 12)
@@ -28,7 +28,7 @@ class Book:
     def __init__(self, layer):
         self.layer, self.base = layer, np.array(layer.data[:])
         self.events, self.count, self.painted = [], 0, 0
-        self.bound = BoundLabels(
+        self.tracked = TrackedLabels(
             layer, on_paint=self.paint, on_history=self.history, on_replaced=self.cut
         )
 
@@ -52,15 +52,15 @@ class Book:
         self.base, self.events, self.count = np.array(self.layer.data[:]), [], 0
 
     def undo(self):
-        self.bound.settle()
+        self.tracked.settle()
         if self.count:
-            self.bound.take_back(self.events[self.count - 1])
+            self.tracked.take_back(self.events[self.count - 1])
             self.count -= 1
 
     def redo(self):
-        self.bound.settle()
+        self.tracked.settle()
         if self.count < len(self.events):
-            self.bound.do_again(self.events[self.count])
+            self.tracked.do_again(self.events[self.count])
             self.count += 1
 
     def rebuilt(self):
@@ -73,10 +73,10 @@ class Book:
         return data
 
     def check(self):
-        self.bound.settle()
+        self.tracked.settle()
         data = np.asarray(self.layer.data[:])
         np.testing.assert_array_equal(data, self.rebuilt())
-        fresh, census = Census(data), self.bound._census
+        fresh, census = Census(data), self.tracked._census
         assert census.ids == fresh.ids
         assert [census.area(i) for i in fresh.ids] == [fresh.area(i) for i in fresh.ids]
 

@@ -319,10 +319,10 @@ def test_what_is_on_the_screen_is_looked_at_before_it_is_clicked(annotate, engin
         viewer.canvas.size = tuple(np.round((high - low) / 4).astype(int))
         viewer.scene.camera.zoom = 0.25
         viewer.scene.camera.center = tuple((low + high) / 2)
-        plane = session.desk.plane()
+        plane = session.plane
         engine.prepare(
             "micro",
-            session.desk.making.view(plane),
+            session.controller.masks.view(plane),
             lambda *_: None,
             visible_region(viewer, session.image, plane),
         )

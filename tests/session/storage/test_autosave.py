@@ -31,7 +31,7 @@ def image() -> np.ndarray:
 def cut_off(session) -> None:
     """End a session as if the program had died."""
     session.autosave.file._let_go()
-    session.desk.ledger.journal_changed.disconnect(session.autosave._note)
+    session.controller.history.journal_changed.disconnect(session.autosave._note)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -42,7 +42,7 @@ def test_work_that_was_cut_off_comes_back_with_all_its_steps(image, annotate, fo
     cut_off(session)
     (found,) = recoverable(new_viewer(image).layers[0])
     assert (found.image, found.closed) == ("cells", False)
-    assert (found.objects, found.unfinished) == (len(session.desk.ledger.records), 1)
+    assert (found.objects, found.unfinished) == (len(session.records), 1)
     again = annotate(new_viewer(image), autosave=True)
     recover(again, found)
     np.testing.assert_array_equal(again.labels.data, session.labels.data)
@@ -212,7 +212,8 @@ import numpy as np
 from types import SimpleNamespace
 from support.fakes import FakePredictor
 from napari_samhq.session import Session
-from napari_samhq.engine.engine import Engine, ModelSource
+from napari_samhq.engine.engine import Engine
+from napari_samhq.engine.models import ModelSource
 from support.session_work import new_viewer, standing
 infos = [SimpleNamespace(name="micro", bundled=True, cached=True)]
 engine = Engine(ModelSource(load=lambda *_: FakePredictor(radius=2), list=lambda: infos))
@@ -245,7 +246,7 @@ def test_after_kill_9_at_most_the_last_step_is_lost(image, annotate, folder, wai
     (found,) = recoverable(new_viewer(image).layers[0])
     again = annotate(new_viewer(image))
     recover(again, found)
-    done = len(again.desk.ledger.journal)
+    done = len(again.journal)
     assert len(whole) <= done <= len(whole) + 1  # killed before it told of the last step
     if done > len(whole):
         again.undo()

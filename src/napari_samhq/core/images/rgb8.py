@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.errors import ImageError, SamHQWarning
+from napari_samhq.core.util.notes import note
+from napari_samhq.errors import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -367,4 +367,4 @@ def _warn_of_no_contrast(value: Any) -> None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, SamHQWarning, stacklevel=5)
+    note(message, stacklevel=5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ import numpy as np
 from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.core.prompts.from_shapes import area_of_shape, prompt_from_shape
 from napari_samhq.core.prompts.prompt import Prompt
-from napari_samhq.errors import PromptError, SamHQWarning
+from napari_samhq.core.util.notes import note
+from napari_samhq.errors import PromptError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -181,10 +181,9 @@ class Drawn:
         if useless and not boxes:
             raise useless[0]
         if useless:
-            warnings.warn(
+            note(
                 f"{len(useless)} of {len(useless) + len(boxes)} areas of one object left out. "
                 f"{useless[0]}",
-                SamHQWarning,
                 stacklevel=4,
             )
         if not boxes:
@@ -221,10 +220,9 @@ def _thinned(prompt: Prompt) -> Prompt:
     kept = np.linspace(0, len(points) - 1, _MOST_POINTS).round().astype(int)
     if labels.any() and not labels[kept].any():
         kept[0] = np.flatnonzero(labels)[0]
-    warnings.warn(
+    note(
         f"{len(points) - _MOST_POINTS} of {len(points)} points of one object left out, evenly: "
         f"{_MOST_POINTS} are the most that the model is asked with.",
-        SamHQWarning,
         stacklevel=3,
     )
     return replace(prompt, points=points[kept], point_labels=labels[kept])

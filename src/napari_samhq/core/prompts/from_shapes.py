@@ -16,7 +16,6 @@ whose centre lies on an edge belongs to one side of it, see :mod:`napari_samhq.c
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,8 @@ import numpy as np
 from napari_samhq.core.geometry.frames import box_around, rc_to_corner_xy
 from napari_samhq.core.masks.filling import fill_ellipse, fill_rings
 from napari_samhq.core.prompts.prompt import Prompt, clean_box
-from napari_samhq.errors import PromptError, SamHQWarning
+from napari_samhq.core.util.notes import note
+from napari_samhq.errors import PromptError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -188,10 +188,8 @@ def _finite_vertices(vertices_rc: ArrayLike) -> NDArray[np.float64]:
         )
     finite: NDArray[np.bool_] = np.all(np.isfinite(vertices), axis=1)
     if not finite.all():
-        warnings.warn(
-            f"{np.sum(~finite)} of {len(finite)} vertices left out: NaN or infinite.",
-            SamHQWarning,
-            stacklevel=3,
+        note(
+            f"{np.sum(~finite)} of {len(finite)} vertices left out: NaN or infinite.", stacklevel=3
         )
     if not finite.any():
         raise PromptError("The shape has no vertex left. Draw it again.")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from napari_samhq.core.masks.cropped import CroppedMask
-from napari_samhq.errors import PromptError, SamHQWarning
+from napari_samhq.core.util.notes import note
+from napari_samhq.errors import PromptError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -377,4 +377,4 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, SamHQWarning, stacklevel=4)
+    note(message, stacklevel=4)

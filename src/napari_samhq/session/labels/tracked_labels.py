@@ -1,4 +1,4 @@
-"""The labels layer that objects go into, together with all that is known of it."""
+"""Labels layer that objects go into, with an index of where each label id is."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samhq.core.labels.edits import (
-    edit_to_clear,
-    edit_to_place,
-    pixels_with,
-    read_region,
-)
+from napari_samhq.core.labels.edits import pixels_with, read_region
 from napari_samhq.core.labels.label_index import Census
-from napari_samhq.core.masks.cropped import CroppedMask
+from napari_samhq.core.labels.label_writer import LabelWriter
 from napari_samhq.errors import LayerError
 from napari_samhq.session.labels.hand_edits import HandEdits
 
@@ -27,15 +22,16 @@ if TYPE_CHECKING:
 
     from napari_samhq.core.geometry.planes import Plane
     from napari_samhq.core.journal.events import LabelsEdit, ObjectRecord
+    from napari_samhq.core.masks.cropped import CroppedMask
     from napari_samhq.settings import CommitRules
 
-__all__ = ["BoundLabels"]
+__all__ = ["TrackedLabels"]
 
 # Up to this size a plane is looked at for values that were written past napari.
 _QUICK_PX = 1 << 22
 
 
-class BoundLabels:
+class TrackedLabels:
     """Works out and writes the edits of objects, and knows where each label id is.
 
     Nothing reads more of the layer than the bounding box of an object, after one look at all of it
@@ -53,10 +49,11 @@ class BoundLabels:
     Examples
     --------
     >>> from napari.layers import Labels
+    >>> from napari_samhq.core.masks.cropped import CroppedMask
     >>> from napari_samhq.core.geometry.planes import Plane
     >>> from napari_samhq.settings import CommitRules
     >>> layer = Labels(np.array([[0, 0, 4]]))
-    >>> bound = BoundLabels(layer, on_paint=print, on_history=print, on_replaced=print)
+    >>> bound = TrackedLabels(layer, on_paint=print, on_history=print, on_replaced=print)
     >>> mask = CroppedMask.of([[True, True, False]])
     >>> bound.free_id()
     5
@@ -176,16 +173,16 @@ class BoundLabels:
         record: ObjectRecord | None = None,
         others: Iterable[ObjectRecord] = (),
     ) -> LabelsEdit:
-        """Work out how a clean mask becomes the object of a label id.
+        """Work out how a clean mask becomes the object of a label id, see :class:`LabelWriter`.
 
         Parameters
         ----------
         plane : Plane
             The plane of the layer's data.
         mask : CroppedMask
-            The object, see :func:`~napari_samhq.core.masks.cleaning.clean_mask`.
+            The object.
         label_id : int
-            Which object. What it has in the plane now, and is not in the mask, becomes background.
+            Which object.
         rules : CommitRules
             What to write, and who gets pixels that another object has.
         record : ObjectRecord, optional
@@ -200,15 +197,14 @@ class BoundLabels:
         PromptError
             If fewer pixels are left than the smallest area.
         """
-        return edit_to_place(
-            self.layer.data,
+        return self._writer(others).place(
             plane,
             mask,
+            label_id,
             rules.value(label_id),
             rules=rules,
             preserve_labels=self.layer.preserve_labels,
-            had=self._had(plane, label_id, record, others),
-            had_value=label_id if record is None else record.value,
+            before=record,
         )
 
     def edit_to_delete(
@@ -225,14 +221,13 @@ class BoundLabels:
         LayerError
             If it has no pixel there.
         """
-        pixels = self._had(plane, label_id, record, others)
-        if not pixels:
+        edit = self._writer(others).clear(plane, label_id, record)
+        if edit is None:
             raise LayerError(
                 f"The labels layer {self.layer.name!r} has no object {label_id} in this plane. "
                 "See session.objects for those that are there."
             )
-        value = label_id if record is None else record.value
-        return edit_to_clear(self.layer.data, plane, pixels, value)
+        return edit
 
     def one_step(self) -> AbstractContextManager[None]:
         """Make one step of napari's undo of all that is written meanwhile."""
@@ -261,23 +256,8 @@ class BoundLabels:
             self._hand.settle()
         return self._tally
 
-    def _had(
-        self,
-        plane: Plane,
-        label_id: int,
-        record: ObjectRecord | None,
-        others: Iterable[ObjectRecord],
-    ) -> CroppedMask:
-        """Find the pixels of an object; where others have the same value, those of its own."""
-        if record is None or record.mask is None or record.plane != plane:
-            return self.pixels(plane, label_id)
-        start, pixels = (record.mask.top, record.mask.left), record.mask.array()
-        for other in others:
-            same = (other.plane, other.value) == (plane, record.value)
-            if same and other.label_id != label_id and other.mask is not None:
-                pixels &= ~other.mask.within(pixels.shape, start)
-        present = read_region(self.layer.data, plane, record.mask.region)
-        return CroppedMask.of(pixels & (present == record.value), start)
+    def _writer(self, records: Iterable[ObjectRecord]) -> LabelWriter:
+        return LabelWriter(self.layer.data, self._census, records)
 
     def _take_paint(self, edits: tuple[LabelsEdit, ...]) -> None:
         if not self._tally.complete and not all(map(self._is_written, edits)):

@@ -49,15 +49,15 @@ class Autosave:
         self._last: tuple[str, Event] | None = None
         self._saved = True
         self.file = RecoveryFile(self._snapshot, folder)
-        session.desk.ledger.journal_changed.connect(self._note)
-        session.desk.ledger.journal_cut.connect(self.restart)
+        session.controller.history.journal_changed.connect(self._note)
+        session.controller.history.journal_cut.connect(self.restart)
         session.changed.connect(self._look)
 
     def close(self) -> None:
         """Write no more."""
         session = self._session
-        session.desk.ledger.journal_changed.disconnect(self._note)
-        session.desk.ledger.journal_cut.disconnect(self.restart)
+        session.controller.history.journal_changed.disconnect(self._note)
+        session.controller.history.journal_cut.disconnect(self.restart)
         session.changed.disconnect(self._look)
         self.file.close(keep=not self._saved)
 
@@ -75,7 +75,7 @@ class Autosave:
         self.file.note(stepped, event)
 
     def _look(self) -> None:
-        if self._session.desk.closed:
+        if self._session.closed:
             self.close()
 
     def _snapshot(self) -> SavedSession:
@@ -137,7 +137,7 @@ def recover(session: Session, found: Recoverable) -> None:
         of another shape.
     """
     saved = read_recovery(found.path)
-    if session.desk.ledger.journal.can_undo:
+    if session.journal.can_undo:
         raise LayerError(
             "Something was done in this session already. Undo it or begin a new session, then "
             "bring the work back."

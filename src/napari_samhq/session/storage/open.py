@@ -95,7 +95,7 @@ def open_session(
     for one in read:  # prompts, which are in the session's own layers now, and labels to look at
         if not _can_be_edited(one):
             viewer.layers.remove(one)
-    session.desk.name_layers()
+    session.name_layers()
     return session
 
 

@@ -92,7 +92,7 @@ def register(session: Session) -> None:
 def running_on(data: Any) -> Session | None:
     """Find the session that works on the data of a labels layer, if there is one."""
     for session in list(_RUNNING):
-        if not session.desk.closed and session.labels.data is data:
+        if not session.closed and session.labels.data is data:
             return session
     return None
 
@@ -111,8 +111,8 @@ def snapshot(
     coming : iterable of LabelsEdit, optional
         Edits of the journal that may not be in the data yet, as of a stroke that was just told of.
     """
-    ledger, making, layer = session.desk.ledger, session.desk.making, session.labels
-    counted = tuple(ledger.journal)
+    history, layer = session.controller.history, session.labels
+    counted = tuple(history.journal)
     shape = tuple(int(length) for length in layer.data.shape)
     # Labels in blocks know where they have objects.
     complete = getattr(layer.data, "filled_px", math.prod(shape)) <= _MOST_VALUES
@@ -132,8 +132,8 @@ def snapshot(
         corrections=rebuild_labels(counted, base).differences(now),
         preserve=bool(layer.preserve_labels),
     )
-    records = [ledger.records[label_id] for label_id in sorted(ledger.records)]
-    model = making.asker.model
+    records = [history.records[label_id] for label_id in sorted(history.records)]
+    model = session.controller.masks.scheduler.model
     weights = [record.fingerprint for record in records if record.model == model]
     return SavedSession(
         image=identify(session.image, folder),
@@ -142,10 +142,10 @@ def snapshot(
         fingerprint=weights[-1] if weights else "",
         settings=_settings(session),
         objects=tuple(records),
-        events=(*counted, *ledger.journal.undone),
+        events=(*counted, *history.journal.undone),
         count=len(counted),
-        drafts=making.unfinished,
-        categories=dict(sorted(ledger.categories.items())),
+        drafts=session.controller.unfinished.planes,
+        categories=dict(sorted(history.categories.items())),
     )
 
 
@@ -188,13 +188,13 @@ def take_up(session: Session, saved: SavedSession) -> None:
         journal.append(event)
     for _ in range(len(saved.events) - saved.count):
         journal.step_back()
-    desk = session.desk
+    controller = session.controller
     records = {record.label_id: record for record in saved.objects}
-    desk.ledger.take_up(journal, records, saved.categories)
+    controller.history.take_up(journal, records, saved.categories)
     _take_settings(session, saved.settings)
     for plane, drafts in saved.drafts.items():
-        desk.making.put(plane, drafts)
-    desk.turn()
+        controller.unfinished.put(plane, drafts)
+    controller.turn()
 
 
 _RULE = "rule "  # before the names of rules for committing, among the other settings
@@ -202,16 +202,15 @@ _RULE = "rule "  # before the names of rules for committing, among the other set
 
 def _settings(session: Session) -> dict[str, Any]:
     """Collect the settings of a session as plain values."""
-    making = session.desk.making
-    habit = making.habit
-    rules = {f"{_RULE}{name}": value for name, value in session.desk.ledger.rules.pairs()}
-    picked = making.channels
+    habit = session.controller.unfinished.habit
+    rules = {f"{_RULE}{name}": value for name, value in session.controller.history.rules.pairs()}
+    picked = session.controller.masks.channels
     looks = {} if picked is None else {"channels": list(picked.picks), "channel_axis": picked.axis}
-    areas = plain_areas(session.desk.finished)
+    areas = plain_areas(session.controller.finished)
     return {
         **looks,
         **({"finished": areas} if areas else {}),
-        "refine": making.refine,
+        "refine": session.controller.masks.refine,
         "output": habit.output,
         "threshold": habit.threshold,
         **rules,
@@ -220,20 +219,25 @@ def _settings(session: Session) -> dict[str, Any]:
 
 def _take_settings(session: Session, settings: Mapping[str, Any]) -> None:
     """Take over settings; those that a program does not know keep their present value."""
-    making, ledger = session.desk.making, session.desk.ledger
     known = {f"{_RULE}{one.name}": one.name for one in CommitRules.described()}
     chosen = {known[name]: value for name, value in settings.items() if name in known}
     try:
-        ledger.rules = CommitRules.of(chosen.items())
+        session.rules = CommitRules.of(chosen.items())
         output = settings.get("output", "sam+hq")
         if output not in ("sam+hq", "sam", "hq"):
             raise SettingsError(f"The output {output!r} is not known.")
-        making.habit = Choice(None, output, float(settings.get("threshold", 0.0)))
-        making.refine = bool(settings.get("refine", True))
+        session.controller.unfinished.begin_with(
+            Choice(None, output, float(settings.get("threshold", 0.0)))
+        )
+        session.refine = bool(settings.get("refine", True))
         if settings.get("channels") is not None:
             axis = settings.get("channel_axis")
-            making.channels = pick_channels(session.image, settings["channels"], axis)
-        session.desk.finished = within(session.image, areas_from(settings.get("finished", ())))
+            session.controller.masks.look_at(
+                pick_channels(session.image, settings["channels"], axis)
+            )
+        finished = within(session.image, areas_from(settings.get("finished", ())))
+        session.controller.finished.clear()
+        session.controller.finished.update(finished)
     except (SamHQError, TypeError, ValueError) as error:
         warnings.warn(
             f"The settings of the session cannot be used, so the usual ones hold: {error}",
