@@ -74,7 +74,7 @@ def test_locked_planes_and_other_objects_stay(stack):
     stack.propagate([1], planes=(2, 6))
     np.testing.assert_array_equal(stack.labels.data[3], locked)
     stack.unlock(3)
-    assert not stack.propagator.locked
+    assert not stack._propagating.propagator.locked
 
 
 def test_a_cancelled_run_changes_nothing(stack):
@@ -94,7 +94,7 @@ def test_it_is_saved_and_comes_back(stack, tmp_path):
     stack.propagate([1])
     path = stack.save(tmp_path / "stack.samhq.json")
     again = samhq.replay(
-        path, stack.image.data, model=stack.desk.making.asker.engine.load("micro", print)
+        path, stack.image.data, model=stack.controller.masks.scheduler.engine.load("micro", print)
     )
     np.testing.assert_array_equal(again, stack.labels.data)
 

@@ -14,6 +14,7 @@ from napari_samhq.session.state import (
     Status,
     Unfinished,
 )
+from napari_samhq.session.storage.autosave import recover, recoverable
 
 __all__ = [
     "Candidate",
@@ -26,6 +27,8 @@ __all__ = [
     "annotate",
     "editable_copy",
     "large_labels",
+    "recover",
+    "recoverable",
     "refine_layer",
     "segment_layer",
 ]

@@ -18,8 +18,8 @@ class Computing(Part):
     @property
     def device(self) -> str:
         """Where the model computes, such as "cpu" or "cuda:0"; empty before it was used."""
-        asker = self._masks.scheduler
-        return asker.engine.device(asker.model)
+        scheduler = self._masks.scheduler
+        return scheduler.engine.device(scheduler.model)
 
     def use_device(self, device: str, precision: str = "auto") -> None:
         """Compute elsewhere, or otherwise, see :func:`napari_samhq.load_model`.

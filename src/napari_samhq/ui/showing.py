@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_samhq.errors import LayerError
 from napari_samhq.session import State
@@ -15,7 +15,13 @@ from napari_samhq.ui.thumbnails import names_by_size, thumbnails
 
 if TYPE_CHECKING:
     from napari_samhq.session import Candidate, Current
-    from napari_samhq.ui.dock import SamHQDock
+    from napari_samhq.ui.controller import Controller
+    from napari_samhq.ui.everything_panel import EverythingPanel
+    from napari_samhq.ui.object_panel import ObjectPanel
+    from napari_samhq.ui.panels import SourcePanel, StatusPanel, ToolPanel
+    from napari_samhq.ui.parts import Section
+    from napari_samhq.ui.side_panels import FilePanel, RefinePanel, SettingsPanel
+    from napari_samhq.ui.table import ObjectsPanel
 
 __all__ = ["Showing"]
 
@@ -25,16 +31,32 @@ _LEGEND = "Blue: HQ adds it. Orange: HQ takes it away."
 _WORKABLE = frozenset(State) - {State.NO_IMAGE, State.CANNOT, State.CLOSED}
 
 
+class Panels(Protocol):
+    """The widgets of a dock that show something of a session."""
+
+    controller: Controller
+    source: SourcePanel
+    tools: ToolPanel
+    object: ObjectPanel
+    status: StatusPanel
+    objects: ObjectsPanel
+    refine: RefinePanel
+    everything: EverythingPanel
+    settings: SettingsPanel
+    files: FilePanel
+    sections: dict[str, Section]
+
+
 class Showing:
     """Shows the state of a controller in the widgets of a dock.
 
     Parameters
     ----------
-    dock : SamHQDock
+    dock : Panels
         Has the controller and the widgets.
     """
 
-    def __init__(self, dock: SamHQDock) -> None:
+    def __init__(self, dock: Panels) -> None:
         self._dock, self._controller = dock, dock.controller
         self._pictured: tuple[Any, ...] = ()
         self._listed: Any = None

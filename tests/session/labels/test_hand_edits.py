@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -314,28 +312,6 @@ def test_setting_the_same_data_again_keeps_the_journal_and_counts_anew():
     assert book.bound.free_id() == 10
     book.undo()
     assert np.argwhere(book.layer.data).tolist() == [[0, 0]]
-
-
-def test_what_napari_keeps_private_is_still_there():
-    # All that is used of it: two rows of items, an item being a list of atoms in order, the row of
-    # what can be done again with its atoms turned round.
-    layer = Labels(np.zeros((20, 20), dtype=np.int32))
-    with layer.block_history():
-        layer.paint((5, 5), 3)
-        layer.data_setitem((np.array([1]), np.array([2])), 4)
-    assert isinstance(layer._undo_history, deque)
-    (item,) = layer._undo_history
-    assert [len(atom) for atom in item] == [4, 3]
-    assert item[0]._fields == ("slice_key", "mask", "old_values", "new_value")
-    layer.undo()
-    assert not layer._undo_history
-    (back,) = layer._redo_history
-    assert [id(atom) for atom in back] == [id(atom) for atom in reversed(item)]
-    layer.redo()
-    assert [id(atom) for atom in layer._undo_history[-1]] == [id(atom) for atom in item]
-    layer.editable = False
-    assert not layer._undo_history
-    assert layer._staged_history == []
 
 
 @given(st.lists(st.tuples(places, places, ids), min_size=1, max_size=8), st.integers(1, 9))

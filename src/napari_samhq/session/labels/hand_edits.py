@@ -15,7 +15,14 @@ import numpy as np
 
 from napari_samhq.core.journal.events import LabelsEdit
 from napari_samhq.core.labels.edits import reverse, same_edits
-from napari_samhq.session.labels.napari_history import edits_of_item
+from napari_samhq.session.labels.napari_history import (
+    done_items,
+    edits_of_item,
+    is_in_stroke,
+    key_of,
+    next_item,
+    undone_keys,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,8 +81,8 @@ class HandEdits:
         self._on_paint, self._on_history, self._on_data = on_paint, on_history, on_data
         self._writing = False
         self._written: list[LabelsEdit] = []  # in the present step
-        self._seen = _done(labels)
-        self._known: dict[int, tuple[Item, Edits]] = {}  # items and their edits, by `_key`
+        self._seen = done_items(labels)
+        self._known: dict[int, tuple[Item, Edits]] = {}  # items and their edits, by `key_of`
         events = labels.events
         self._connections: list[tuple[Any, Callable[[Any], None]]] = [
             (events.paint, self._take_paint),
@@ -121,7 +128,7 @@ class HandEdits:
     @property
     def in_stroke(self) -> bool:
         """Whether a stroke goes on, of which nothing was told yet."""
-        return _is_in_stroke(self._labels)
+        return is_in_stroke(self._labels)
 
     def settle(self) -> None:
         """Tell of all that happened so far; a stroke that goes on becomes two."""
@@ -139,7 +146,9 @@ class HandEdits:
     def do_again(self, edits: Sequence[LabelsEdit]) -> Edits:
         """Do edits again that were taken back, by napari's redo if it does just this."""
         self.settle()
-        return self._through_history(_next(self._labels), edits, tuple(edits), self._labels.redo)
+        return self._through_history(
+            next_item(self._labels), edits, tuple(edits), self._labels.redo
+        )
 
     def catch_up(self, *, painted: bool = False) -> None:
         """Tell of what was undone and redone in napari since the last look.
@@ -148,10 +157,10 @@ class HandEdits:
         """
         if self._writing:
             return
-        before, self._seen = self._seen, _done(self._labels)
-        keys = {_key(item): place for place, item in enumerate(self._seen)}
-        kept = next((n for n in range(len(before), 0, -1) if _key(before[n - 1]) in keys), 0)
-        added = self._seen[keys[_key(before[kept - 1])] + 1 :] if kept else self._seen
+        before, self._seen = self._seen, done_items(self._labels)
+        keys = {key_of(item): place for place, item in enumerate(self._seen)}
+        kept = next((n for n in range(len(before), 0, -1) if key_of(before[n - 1]) in keys), 0)
+        added = self._seen[keys[key_of(before[kept - 1])] + 1 :] if kept else self._seen
         news = [(self._on_history, reverse(self._of(item))) for item in reversed(before[kept:])]
         news += [(self._on_history, self._of(item)) for item in added]
         if painted and added:
@@ -162,15 +171,15 @@ class HandEdits:
 
     def _of(self, item: Item) -> Edits:
         """Get the edits of an item: those that it was written by, if it was written here."""
-        if _key(item) not in self._known:
+        if key_of(item) not in self._known:
             self._keep(item, edits_of_item(item, self._data.shape, self._data.dtype))
-        return self._known[_key(item)][1]
+        return self._known[key_of(item)][1]
 
     def _keep(self, item: Item, edits: Edits) -> None:
         """Keep the edits of an item, as long as napari keeps the item."""
-        alive = {*map(_key, self._seen), *_undone_keys(self._labels)}
+        alive = {*map(key_of, self._seen), *undone_keys(self._labels)}
         self._known = {key: known for key, known in self._known.items() if key in alive}
-        self._known[_key(item)] = (item, edits)
+        self._known[key_of(item)] = (item, edits)
 
     def _through_history(
         self, item: Item, edits: Sequence[LabelsEdit], change: Edits, act: Callable[[], None]
@@ -192,7 +201,7 @@ class HandEdits:
             yield
         finally:
             self._writing = False
-            self._seen = _done(self._labels)
+            self._seen = done_items(self._labels)
 
     def _take_paint(self, _event: Any) -> None:
         self.catch_up(painted=True)
@@ -212,7 +221,7 @@ class HandEdits:
         self._on_data()
 
     def _take_editable(self, _event: Any) -> None:
-        self._seen = _done(self._labels)  # a layer that is locked forgets its history
+        self._seen = done_items(self._labels)  # a layer that is locked forgets its history
 
 
 def _write(labels: Labels, edit: LabelsEdit) -> LabelsEdit | None:
@@ -235,32 +244,3 @@ def _write(labels: Labels, edit: LabelsEdit) -> LabelsEdit | None:
 def _is_as_before(labels: Labels, edit: LabelsEdit) -> bool:
     present = np.asarray(labels.data[edit.plane.index(edit.region)])[edit.changed]
     return np.array_equal(present, edit.old)
-
-
-# napari has no public way to see its history; all that is needed of it is here. Items are lists of
-# atoms; the list of what can be done again has them in reverse order.
-
-
-def _done(labels: Labels) -> list[Item]:
-    """List what napari can undo in a layer, the earliest first."""
-    return list(labels._undo_history)
-
-
-def _next(labels: Labels) -> Item:
-    """Get what napari would do again next, its atoms in the order in which they happened."""
-    return list(reversed(labels._redo_history[-1])) if labels._redo_history else ()
-
-
-def _is_in_stroke(labels: Labels) -> bool:
-    """Whether edits were made that will be added to the history together with later ones."""
-    return bool(labels._staged_history)
-
-
-def _undone_keys(labels: Labels) -> set[int]:
-    """Name the items that can be done again."""
-    return {id(item[-1]) for item in labels._redo_history}
-
-
-def _key(item: Item) -> int:
-    """Name an item as long as it lives: napari makes new lists, of the same atoms."""
-    return id(item[0]) if item else 0

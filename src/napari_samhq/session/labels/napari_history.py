@@ -1,4 +1,7 @@
-"""What napari writes down of an edit of a labels layer, as edits in planes.
+"""Read napari's private undo history of a labels layer, and turn its items into edits in planes.
+
+Nothing else in the package touches that history. Where a new napari changes it, the canary in
+`tests/session/labels/test_napari_history.py` fails, and this file is what has to follow.
 
 A stroke of napari's brush, a fill, an erasure or a polygon is one item of its history: a list of
 atoms in the order in which they happened. An atom has either `slice_key, mask, old_values,
@@ -18,15 +21,49 @@ from napari_samhq.core.journal.events import LabelsEdit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari.layers import Labels
     from numpy.typing import NDArray
 
-__all__ = ["Item", "edits_of_item"]
+__all__ = [
+    "Item",
+    "done_items",
+    "edits_of_item",
+    "is_in_stroke",
+    "key_of",
+    "next_item",
+    "undone_keys",
+]
 
 #: What napari undoes in one step.
 Item: TypeAlias = "Sequence[Any]"
 
 # A long thin stroke is cut along this grid, so that it costs what it covers, not its whole box.
 _TILE_PX = 1024
+
+
+def done_items(labels: Labels) -> list[Item]:
+    """List what napari can undo in a layer, the earliest first."""
+    return list(labels._undo_history)
+
+
+def next_item(labels: Labels) -> Item:
+    """Get what napari would do again next, its atoms in the order in which they happened."""
+    return list(reversed(labels._redo_history[-1])) if labels._redo_history else ()
+
+
+def is_in_stroke(labels: Labels) -> bool:
+    """Whether edits were made that will be added to the history together with later ones."""
+    return bool(labels._staged_history)
+
+
+def undone_keys(labels: Labels) -> set[int]:
+    """Name the items that can be done again."""
+    return {id(item[-1]) for item in labels._redo_history}
+
+
+def key_of(item: Item) -> int:
+    """Name an item as long as it lives: napari makes new lists, of the same atoms."""
+    return id(item[0]) if item else 0
 
 
 def edits_of_item(item: Item, shape: tuple[int, ...], dtype: Any) -> tuple[LabelsEdit, ...]:
