@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,11 +19,13 @@ import tifffile
 import zarr
 
 import napari_samhq as samhq
+from napari_samhq.batch import workers
 from napari_samhq.batch.everything import segment_everything
 from napari_samhq.batch.plan import Plan
 from napari_samhq.batch.publish import run_of
 from napari_samhq.batch.results import FolderResults, answer_from_bytes, answer_to_bytes
 from napari_samhq.batch.run import RunFolder
+from napari_samhq.core.util.lru import Lru
 from napari_samhq.io.labels import write_labels
 from support.fakes_of_objects import ObjectPredictor, blobs
 
@@ -432,6 +435,32 @@ def test_a_cluster_gives_the_same_bytes(tmp_path, image, expected, monkeypatch):
         )
         assert killed
         assert np.array_equal(labels[:], expected)
+
+
+def test_a_worker_of_a_cluster_keeps_no_model_of_a_finished_run(tmp_path, image, expected):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, processes=False, dashboard_address=":0", protocol="tcp"
+    ) as cluster:
+        for number in range(2):
+            labels = segment_everything(
+                image,
+                ObjectPredictor,
+                out=tmp_path / f"{number}.zarr",
+                scheduler=cluster.scheduler_address,
+                **SETTINGS,
+            )
+            assert np.array_equal(labels[:], expected)
+            assert len(workers._there) == 0
+
+
+def test_a_worker_keeps_few_models_though_nobody_ends_the_runs(monkeypatch):
+    monkeypatch.setattr(workers, "_there", Lru(2))
+    for folder in ("one", "two", "three"):
+        site = SimpleNamespace(plan=SimpleNamespace(to_json=lambda: "{}"), segment=lambda _: ())
+        address = SimpleNamespace(plan="{}", folder=folder, open=lambda opened=site: opened)
+        assert workers._segment_there(address, (0, 0)) is None
+    assert [folder in workers._there for folder in ("one", "two", "three")] == [False, True, True]
 
 
 def test_a_cluster_needs_an_output_and_a_model_by_name(tmp_path, image):

@@ -1,4 +1,4 @@
-"""Who does the tiles of a run: this process, a few threads of it, or a cluster of machines.
+"""Workers that segment the tiles of a run: this thread, several threads, or a dask cluster.
 
 All of them do the same tasks, in any order, and some of them twice; the result is the same.
 """
@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_samhq.core.util.lru import Lru
 from napari_samhq.errors import Cancelled, MissingExtraError, SamHQError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Cluster", "Done", "Failed", "Part", "Serial", "Threads", "Workers"]
 
 _IN_FLIGHT = 3  # tasks per worker that are handed out at a time
+_OPEN_RUNS = 2  # whose image and model a worker process keeps at most, should an end not reach it
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,9 @@ class Threads:
 class Cluster:
     """Workers of a dask.distributed scheduler.
 
-    Each worker opens image and model once. A tile whose worker died is given to another one; how
-    often is the scheduler's `allowed-failures`. Workers that offer the resource "GPU" are asked
-    for one per tile.
+    Each worker opens image and model once, and drops both when the run ends. A tile whose worker
+    died is given to another one; how often is the scheduler's `allowed-failures`. Workers that
+    offer the resource "GPU" are asked for one per tile.
 
     Parameters
     ----------
@@ -169,18 +171,22 @@ class Cluster:
             running: Any = distributed.as_completed(  # type: ignore[no-untyped-call]
                 loop=client.loop
             )
-            for key in itertools.islice(waiting, _IN_FLIGHT * slots):
-                future = submit(key)
-                names[future.key] = key
-                running.add(future)
-            for future in running:
-                key = names.pop(future.key)
-                yield _outcome(key, future)
-                following = next(waiting, None)
-                if following is not None:
-                    future = submit(following)
-                    names[future.key] = following
+            try:
+                for key in itertools.islice(waiting, _IN_FLIGHT * slots):
+                    future = submit(key)
+                    names[future.key] = key
                     running.add(future)
+                for future in running:
+                    key = names.pop(future.key)
+                    yield _outcome(key, future)
+                    following = next(waiting, None)
+                    if following is not None:
+                        future = submit(following)
+                        names[future.key] = following
+                        running.add(future)
+            finally:
+                # A worker may serve for weeks; the model of a finished run is nothing to keep.
+                client.run(_close_there, self.address.folder, on_error="ignore")
 
 
 def _connected(client: Any, scheduler: str) -> Any:
@@ -203,7 +209,7 @@ def _outcome(key: TileKey, future: Any) -> Done | Failed:
     return Done(key) if told is None else Failed(key, told)
 
 
-_there: dict[str, Site] = {}  # by the folder of the run
+_there: Lru[Site] = Lru(_OPEN_RUNS)  # sites of this worker process, by the folder of the run
 _opening = threading.Lock()
 
 
@@ -212,10 +218,16 @@ def _segment_there(address: SiteAddress, key: TileKey) -> Exception | None:
     with _opening:
         found = _there.get(address.folder)
         if found is None or found.plan.to_json() != address.plan:
-            found = _there[address.folder] = address.open()
+            found = _there.put(address.folder, address.open())
     try:
         for _ in found.segment(key):
             pass
     except SamHQError as error:
         return error
     return None
+
+
+def _close_there(folder: str) -> None:
+    """Drop the site of a run, with its model, in a worker process."""
+    with _opening:
+        _there.pop(folder)

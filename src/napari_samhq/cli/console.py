@@ -28,7 +28,7 @@ __all__ = [
 P = ParamSpec("P")
 
 # What brings packages that not everyone needs.
-_EXTRAS = dict.fromkeys(("napari", "qtpy", "superqt", "vispy", "magicgui"), "all") | dict.fromkeys(
+_EXTRAS = dict.fromkeys(("napari", "qtpy", "vispy", "magicgui"), "all") | dict.fromkeys(
     ("dask", "distributed"), "distributed"
 )
 

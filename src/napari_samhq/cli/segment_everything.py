@@ -77,16 +77,17 @@ def search_of(preset: str, pairs: Sequence[str], method: str = "auto") -> Search
     return search
 
 
-def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
-    """Segment all objects of an image, with a bar for each stage, and write them.
+def run_everything(task: Task, wanted: Wanted, engine: Engine) -> tuple[int, Any]:
+    """Segment all objects of an image, with a bar for each stage.
 
     Returns
     -------
-    int
-        How many objects there are.
+    count : int
+        Number of objects.
+    labels : ndarray or None
+        Label image that is still to be written; None where the run has written it.
     """
     from napari_samhq.batch.publish import OUTPUT_SUFFIXES, note_of
-    from napari_samhq.cli.segment_image import write_result
 
     output = task.output
     is_any_size = output.suffix.lower() in OUTPUT_SUFFIXES
@@ -112,9 +113,8 @@ def run_everything(task: Task, wanted: Wanted, engine: Engine) -> int:
         unit=task.unit,
     )
     if is_any_size:
-        return int(note_of(output).get("objects", 0))
-    write_result(task, labels, None, wanted)
-    return int(labels.max())
+        return int(note_of(output).get("objects", 0)), None
+    return int(labels.max()), labels
 
 
 def everything_in(image: Any, model: Any, search: Search, **options: Any) -> Any:

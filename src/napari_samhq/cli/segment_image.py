@@ -392,5 +392,7 @@ def _everything(task: Task, wanted: Wanted, engine: Engine) -> dict[str, Any]:
     from napari_samhq.cli.segment_everything import run_everything
 
     start = time.perf_counter()
-    count = run_everything(task, wanted, engine)
+    count, labels = run_everything(task, wanted, engine)
+    if labels is not None:
+        write_result(task, labels, None, wanted)
     return {"seconds": {"everything": round(time.perf_counter() - start, 3)}, "count": count}

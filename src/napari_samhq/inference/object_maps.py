@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from napari_samhq.core.util.lru import Lru
 from napari_samhq.inference.prediction import SupportsPrediction
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Seen:
     """What was found in the latest windows of an image; tiles that see the same share a look."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._kept: Lru[Any] = Lru(_KEPT)
         self._lock = threading.Lock()
 
     def get(self, region: Region) -> Any | None:
@@ -78,9 +78,7 @@ class Seen:
     def put(self, region: Region, found: Any) -> None:
         """Keep what was found in a window."""
         with self._lock:
-            self._kept[_key(region)] = found
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._kept.put(_key(region), found)
 
 
 def _key(region: Region) -> tuple[int, ...]:

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.errors import FileError, MissingExtraError
-from napari_samhq.io.calibration import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-__all__ = ["BIOIO_SUFFIXES", "bioio_file", "calibration_of_scene", "open_scene", "scenes_in"]
+__all__ = ["BIOIO_SUFFIXES", "bioio_file", "open_scene", "pixel_sizes", "scenes_in"]
 
 _READERS = {".czi": "bioio-czi", ".nd2": "bioio-nd2", ".lif": "bioio-lif"}
 BIOIO_SUFFIXES = tuple(_READERS)
@@ -124,8 +123,8 @@ def open_scene(path: Path) -> SceneArray:
     return SceneArray(file, pixels, axes, tuple(pixels.shape), np.dtype(pixels.dtype), channels)
 
 
-def calibration_of_scene(path: Path) -> Calibration | None:
-    """Read the size of the pixels of a scene; None where the file does not say it."""
+def pixel_sizes(path: Path) -> tuple[tuple[str, ...], list[float], list[str]] | None:
+    """Read names of axes, pixel sizes and units of a scene; None where the file has no sizes."""
     file, scene = bioio_file(path) or (path, None)
     image = _image(file)
     with _told(file):
@@ -137,7 +136,7 @@ def calibration_of_scene(path: Path) -> Calibration | None:
         return None
     lengths = [abs(float(known.get(name) or 1)) for name in axes]
     units = ["um" if known.get(name) else "pixel" for name in axes]
-    return Calibration.of(len(axes), lengths, units, axes)
+    return axes, lengths, units
 
 
 def _image(path: Path) -> Any:

@@ -72,7 +72,6 @@ _CM_PER = {"fm": 1e-13, "pm": 1e-10, "angstrom": 1e-8, "nm": 1e-7, "um": 1e-4, "
 _LARGE = frozenset({"Mm", "Pm", "Ms", "Ps"})
 _PIXEL = "pixel"
 _CENTIMETRE_TAG = 3
-_USUAL_AXES = ("t", "z", "c")  # of which the last ones lead where nobody said
 
 
 @dataclass(frozen=True)
@@ -271,10 +270,14 @@ def read_calibration(path: str | Path) -> Calibration | None:
     """
     path = Path(path)
     with explained("read", path, "Check the path and the permission to read it."):
-        from napari_samhq.io.bioio_images import bioio_file, calibration_of_scene
+        from napari_samhq.io.bioio_images import bioio_file, pixel_sizes
 
         if bioio_file(path) is not None:
-            return calibration_of_scene(path)
+            found = pixel_sizes(path)
+            if found is None:
+                return None
+            axes, lengths, units = found
+            return Calibration.of(len(axes), lengths, units, axes)
         if path.is_dir():
             return _of_zarr(path)
         if path.suffix.lower() in (".tif", ".tiff"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samhq.core.images.channels import OneChannel, PickedChannels, checked_picks
 from napari_samhq.errors import ImageError
+from napari_samhq.io.axes import axes_of
 from napari_samhq.io.bioio_images import bioio_file, open_scene
 
 if TYPE_CHECKING:
@@ -89,8 +90,6 @@ def channel_axis(path: str | Path, array: Any, has_color: bool | None) -> int:
     ImageError
         If the file does not say it, and no axis is short and last, or the only one before rows.
     """
-    from napari_samhq.io.planes import axes_of
-
     shape = tuple(int(length) for length in array.shape)
     names = axes_of(array, Path(path))
     if len(names) == len(shape) and "c" in names:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections import OrderedDict
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from napari_samhq.core.tiles.blocks import Blocks, as_indices, pooled
+from napari_samhq.core.util.lru import Lru
 from napari_samhq.errors import FileError
 from napari_samhq.io.atomic import explained
 from napari_samhq.io.calibration import Calibration
@@ -95,7 +95,7 @@ class LabelStore:
         self._blocks = Blocks(self.shape, self.chunks)
         where = None if path is None else Path(path)
         self._pyramid = _Pyramid(self.shape, self.dtype, where, dict(about or {}), calibration)
-        self._read: OrderedDict[Place, NDArray[Any]] = OrderedDict()
+        self._read: Lru[NDArray[Any]] = Lru(_REMEMBERED)
         self._waiting: dict[Place, NDArray[Any]] = {}
         self._depth = 0
 
@@ -201,7 +201,7 @@ class LabelStore:
         if self._waiting:
             self._pyramid.write(self._waiting)
             for place, values in self._waiting.items():
-                self._remember(place, values)
+                self._read.put(place, values)
             self._waiting = {}
 
     def _pixels(self, indices: tuple[NDArray[np.intp], ...]) -> NDArray[Any]:
@@ -218,17 +218,11 @@ class LabelStore:
             return self._waiting[place]
         if place not in self._pyramid.filled:
             return None
-        if place not in self._read:
-            return self._remember(place, self._pyramid.read(0, self._blocks.region(place)))
-        self._read.move_to_end(place)
-        return self._read[place]
-
-    def _remember(self, place: Place, values: NDArray[Any]) -> NDArray[Any]:
-        self._read[place] = values
-        self._read.move_to_end(place)
-        while len(self._read) > _REMEMBERED:
-            self._read.popitem(last=False)
-        return values
+        found = self._read.get(place)
+        if found is None:
+            region = self._blocks.region(place)
+            found = self._read.put(place, self._pyramid.read(0, region))
+        return found
 
     def _changing(self, place: Place) -> NDArray[Any]:
         """Get the values of a block, to be changed."""

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samhq.errors import FileError, SamHQError, SamHQWarning
+from napari_samhq.io.axes import axes_of
 from napari_samhq.io.calibration import Calibration, read_calibration
 from napari_samhq.io.channel_choice import channel_names
 from napari_samhq.io.images import open_levels
 from napari_samhq.io.names import image_stem
 from napari_samhq.io.ome_zarr_plates import ImageInside, about_group, images_inside, is_collection
-from napari_samhq.io.planes import axes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

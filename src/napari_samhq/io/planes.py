@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_samhq.errors import FileError
+from napari_samhq.io.axes import axes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
     "Position",
-    "axes_of",
     "check_one_plane",
     "in_plane",
     "leading_axes",
@@ -74,31 +74,6 @@ def leading_axes(path: str | Path) -> dict[str, int]:
     count = max(0, len(shape) - (3 if colours and len(shape) > 2 else 2))
     known = [name if name in _NAMES else f"axis-{i}" for i, name in enumerate(names[:count])]
     return dict(zip(known, shape[:count], strict=True)) if len(set(known)) == count else {}
-
-
-def axes_of(array: Any, path: Path) -> tuple[str, ...]:
-    """Give the names of all axes of an opened image in small letters; none if it has none."""
-    return _zarr_axes(path) if path.is_dir() else getattr(array, "axes", ())
-
-
-def _zarr_axes(path: Path) -> tuple[str, ...]:
-    import zarr
-
-    try:
-        node = zarr.open(path, mode="r")
-        attributes: Any = dict(node.attrs)
-        if isinstance(node, zarr.Array):  # zarr 3 names dimensions; before, xarray did
-            names = getattr(node.metadata, "dimension_names", None)
-            return tuple(map(_named_axis, names or attributes["_ARRAY_DIMENSIONS"]))
-        axes = attributes.get("ome", attributes)["multiscales"][0]["axes"]
-        return tuple(map(_named_axis, axes))
-    except (KeyError, IndexError, TypeError, ValueError, OSError, AttributeError):
-        return ()
-
-
-def _named_axis(axis: Any) -> str:
-    name = axis["name"] if isinstance(axis, dict) else axis
-    return "" if name is None else str(name).lower()
 
 
 def in_plane(

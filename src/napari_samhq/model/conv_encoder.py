@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .common import LayerNorm2d, Mlp2
-from .image_encoder import EncoderOutput
+from .outputs import EncoderOutput
 
 if TYPE_CHECKING:
     from .config import ConvEncoderConfig

@@ -1,4 +1,4 @@
-"""Image encoders. This file: the vision transformer of SAM, and the choice among the three kinds.
+"""Vision transformer of SAM (ViT), and building of any image encoder by its configuration.
 
 All encoders map pixel values (B, 3, S, S) to an image embedding (B, C, h, w) and to early
 features (B, h, w, E), the local detail that the HQ mask decoder fuses.
@@ -6,41 +6,24 @@ features (B, h, w, E), the local detail that the HQ mask decoder fuses.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
 from .attention import ViTAttention, join_windows, split_windows
 from .common import LayerNorm2d, Mlp2
 from .config import ConvEncoderConfig, EncoderConfig, SamHQVisionConfig, TinyVitConfig
+from .conv_encoder import ConvEncoder
+from .outputs import EncoderOutput
+from .tiny_vit import TinyVitEncoder
 
-__all__ = ["EncoderOutput", "ViTEncoder", "build_encoder"]
-
-
-class EncoderOutput(NamedTuple):
-    """What an image encoder returns.
-
-    Attributes
-    ----------
-    image_embedding : Tensor of shape (B, C, h, w)
-    intermediate : list of Tensor of shape (B, h, w, E)
-        The first entry holds the early features.
-    """
-
-    image_embedding: Tensor
-    intermediate: list[Tensor]
+__all__ = ["ViTEncoder", "build_encoder"]
 
 
 def build_encoder(config: EncoderConfig) -> nn.Module:
     """Build the image encoder that a configuration describes."""
     if isinstance(config, TinyVitConfig):
-        from .tiny_vit import TinyVitEncoder
-
         return TinyVitEncoder(config)
     if isinstance(config, ConvEncoderConfig):
-        from .conv_encoder import ConvEncoder
-
         return ConvEncoder(config)
     return ViTEncoder(config)
 

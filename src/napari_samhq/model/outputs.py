@@ -1,16 +1,30 @@
-"""What the Hugging Face-style classes return."""
+"""Outputs of the image encoders and of the Hugging Face-style classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-__all__ = ["SamHQImageSegmentationOutput", "SamHQVisionOutput"]
+__all__ = ["EncoderOutput", "SamHQImageSegmentationOutput", "SamHQVisionOutput"]
+
+
+class EncoderOutput(NamedTuple):
+    """Image embedding and intermediate features, the output of every image encoder.
+
+    Attributes
+    ----------
+    image_embedding : Tensor of shape (B, C, h, w)
+    intermediate : list of Tensor of shape (B, h, w, E)
+        The first entry holds the early features.
+    """
+
+    image_embedding: Tensor
+    intermediate: list[Tensor]
 
 
 class _Output:

@@ -14,9 +14,9 @@ from torch import Tensor
 from ..errors import ModelError, PromptError
 from .config import EncoderConfig, SamHQConfig
 from .dense_head import DenseHead, DenseMaps
-from .image_encoder import EncoderOutput, build_encoder
+from .image_encoder import build_encoder
 from .mask_decoder import DecodedMasks, MaskDecoder
-from .outputs import SamHQImageSegmentationOutput, SamHQVisionOutput
+from .outputs import EncoderOutput, SamHQImageSegmentationOutput, SamHQVisionOutput
 from .pretrained import Pretrained
 from .prompt_encoder import PositionalEmbedding, PromptEncoder
 

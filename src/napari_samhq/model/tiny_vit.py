@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .attention import join_windows, split_windows
 from .common import LayerNorm2d
-from .image_encoder import EncoderOutput
+from .outputs import EncoderOutput
 
 if TYPE_CHECKING:
     from .config import TinyVitConfig

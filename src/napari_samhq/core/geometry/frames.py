@@ -39,7 +39,6 @@ __all__ = [
     "box_around",
     "corner_xy_to_rc",
     "map_points",
-    "model_xy_to_rc",
     "rc_to_corner_xy",
     "rc_to_model_xy",
     "rc_to_xy",
@@ -169,32 +168,6 @@ def rc_to_model_xy(
     """
     xy = rc_to_xy(coordinates_rc)
     return xy * _model_per_image_xy(image_shape, input_shape, xy.shape[-1])
-
-
-def model_xy_to_rc(
-    coordinates_xy: ArrayLike, image_shape: tuple[int, int], input_shape: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Map points or boxes from the frame of the model's input back to image pixels.
-
-    Parameters
-    ----------
-    coordinates_xy : array_like of shape (..., 2) or (..., 4)
-        x, y; or min_x, min_y, max_x, max_y in model pixels.
-    image_shape, input_shape : tuple of two ints
-        As in :func:`rc_to_model_xy`.
-
-    Returns
-    -------
-    ndarray of the same shape, float64
-        Row, column; or min_row, min_col, max_row, max_col in image pixels.
-
-    Examples
-    --------
-    >>> model_xy_to_rc([[153.6, 512.0]], (200, 100), (1024, 512)).tolist()
-    [[100.0, 30.0]]
-    """
-    xy = np.asarray(coordinates_xy, dtype=np.float64)
-    return xy_to_rc(xy / _model_per_image_xy(image_shape, input_shape, xy.shape[-1]))
 
 
 def _model_per_image_xy(

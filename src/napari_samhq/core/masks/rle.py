@@ -6,7 +6,7 @@ written as its difference to the run before the last, in groups of five bits, th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,15 +17,12 @@ from napari_samhq.errors import FileError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
 
 __all__ = [
     "compress_runs",
     "crop_from_runs",
     "expand_runs",
-    "mask_from_runs",
     "runs_of_crop",
-    "runs_of_mask",
 ]
 
 _FIRST_CHARACTER = 48
@@ -33,57 +30,8 @@ _MORE, _SIGN, _BITS = 0x20, 0x10, 0x1F
 _MOST_GROUPS = 8  # 40 bits: more than any image has pixels
 
 
-def runs_of_mask(mask: NDArray[np.bool_]) -> list[int]:
-    """Count the runs of equal pixels down the columns, background first.
-
-    Parameters
-    ----------
-    mask : ndarray of shape (H, W), bool
-
-    Returns
-    -------
-    list of int
-        Lengths that add up to H * W; the first is 0 where the first pixel belongs to the object.
-
-    Examples
-    --------
-    >>> runs_of_mask(np.array([[False, True], [True, True]]))
-    [1, 3]
-    """
-    flat = np.concatenate([[False], np.asarray(mask, dtype=bool).ravel(order="F")])
-    changes = np.flatnonzero(flat[1:] != flat[:-1])
-    return [int(run) for run in np.diff(changes, prepend=0, append=flat.size - 1)]
-
-
-def mask_from_runs(runs: Sequence[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Turn runs into the mask again.
-
-    Parameters
-    ----------
-    runs : sequence of int
-        Lengths of runs down the columns, background first.
-    shape : tuple of two ints
-        Height and width of the mask in pixels.
-
-    Raises
-    ------
-    FileError
-        If a run is negative, or they do not add up to the number of pixels.
-
-    Examples
-    --------
-    >>> mask_from_runs([1, 3], (2, 2)).astype(int).tolist()
-    [[0, 1], [1, 1]]
-    """
-    _check_runs(runs, shape)
-    height, width = shape
-    values: Any = np.arange(len(runs)) % 2 == 1
-    mask: NDArray[np.bool_] = np.repeat(values, runs).reshape((width, height)).T
-    return mask
-
-
 def runs_of_crop(mask: CroppedMask, shape: tuple[int, int]) -> list[int]:
-    """Count the runs of a mask in an image, in time and memory of the mask alone.
+    """Count the runs of a mask down the columns of an image, in time and memory of the mask.
 
     Parameters
     ----------
@@ -91,6 +39,12 @@ def runs_of_crop(mask: CroppedMask, shape: tuple[int, int]) -> list[int]:
         What lies outside of the image is left out.
     shape : tuple of two ints
         Height and width of the image in pixels.
+
+    Returns
+    -------
+    list of int
+        Lengths that add up to the number of pixels, background first; the first is 0 where the
+        first pixel belongs to the object.
 
     Examples
     --------
@@ -114,7 +68,17 @@ def runs_of_crop(mask: CroppedMask, shape: tuple[int, int]) -> list[int]:
 def crop_from_runs(runs: Sequence[int], shape: tuple[int, int]) -> CroppedMask:
     """Turn runs into a mask, in time and memory of its border.
 
-    Parameters and errors are those of :func:`mask_from_runs`.
+    Parameters
+    ----------
+    runs : sequence of int
+        Lengths of runs down the columns, background first.
+    shape : tuple of two ints
+        Height and width of the image in pixels.
+
+    Raises
+    ------
+    FileError
+        If a run is negative, or they do not add up to the number of pixels.
 
     Examples
     --------
