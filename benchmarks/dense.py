@@ -22,8 +22,8 @@ from nuclei import otsu_watershed
 import napari_samhq as samhq
 from napari_samhq.batch.candidates import Candidates, find_candidates
 from napari_samhq.core.measure.metrics import match
-from napari_samhq.training.evaluate import chosen_records, read_pair
-from napari_samhq.training.micro.data import Record, read_manifest, split_by_group
+from napari_samhq.training.micro.manifest import Record, read_manifest, split_by_group
+from napari_samhq.training.micro.model_card import chosen_records, read_pair
 
 IOUS = (0.5, 0.7, 0.9)
 SCORES = tuple(np.round(np.arange(0.1, 0.95, 0.1), 2).tolist())

@@ -97,8 +97,8 @@ def measure_one(options: argparse.Namespace) -> None:
 
 def measure_quality(options: argparse.Namespace) -> None:
     """Print AP at an IoU of 0.5 on held-out images, for several thresholds."""
-    from napari_samhq.training.evaluate import read_pair
-    from napari_samhq.training.micro.data import read_manifest, split_by_group
+    from napari_samhq.training.micro.manifest import read_manifest, split_by_group
+    from napari_samhq.training.micro.model_card import read_pair
 
     _, validation = split_by_group(read_manifest(options.data))
     records = [r for r in validation if r.source == options.source][: options.images]

@@ -35,8 +35,8 @@ import napari_samhq as samhq
 from napari_samhq.batch.candidates import Candidates, find_candidates
 from napari_samhq.core.measure.metrics import match
 from napari_samhq.inference.settings import AutomaticSettings
-from napari_samhq.training.evaluate import chosen_records, read_pair
-from napari_samhq.training.micro.data import Record, read_manifest, split_by_group
+from napari_samhq.training.micro.manifest import Record, read_manifest, split_by_group
+from napari_samhq.training.micro.model_card import chosen_records, read_pair
 
 SCORES = (0.3, 0.4, 0.5, 0.6, 0.7)
 STABILITIES = (0.4, 0.5, 0.6, 0.7, 0.8)

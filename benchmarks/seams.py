@@ -24,8 +24,8 @@ from napari_samhq.batch.run import iter_publish, iter_segment
 from napari_samhq.core.measure.metrics import match
 from napari_samhq.core.tiles.grid import TileGrid
 from napari_samhq.inference.settings import AutomaticSettings, Search
-from napari_samhq.training.evaluate import read_pair
-from napari_samhq.training.micro.data import read_manifest, split_by_group
+from napari_samhq.training.micro.manifest import read_manifest, split_by_group
+from napari_samhq.training.micro.model_card import read_pair
 
 PIECE_PX = 300  # sides of crops: borders of tiles do not fall on theirs
 PIECE_SHARE = 0.1

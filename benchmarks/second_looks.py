@@ -21,17 +21,12 @@ import numpy as np
 import torch
 
 import napari_samhq as samhq
+from napari_samhq.core.measure.clicks import deepest_point
 from napari_samhq.core.measure.metrics import iou
 from napari_samhq.inference.enlarging import Enlarger
-from napari_samhq.training.evaluate import (
-    Target,
-    chosen_records,
-    deepest_point,
-    read_pair,
-    targets_of,
-    window_of,
-)
-from napari_samhq.training.micro.data import read_manifest, split_by_group
+from napari_samhq.training.micro.manifest import read_manifest, split_by_group
+from napari_samhq.training.micro.measures import Target, targets_of, window_of
+from napari_samhq.training.micro.model_card import chosen_records, read_pair
 
 
 class Looks:

@@ -19,17 +19,13 @@ import torch
 from skimage.transform import resize
 
 import napari_samhq as samhq
+from napari_samhq.core.measure.clicks import deepest_point
 from napari_samhq.core.measure.metrics import boundary_iou, iou
 from napari_samhq.core.tiles.windows import LARGEST_SHARE, Windows
 from napari_samhq.inference.windowed import WindowedPredictor
-from napari_samhq.training.evaluate import (
-    chosen_records,
-    deepest_point,
-    read_pair,
-    targets_of,
-    window_of,
-)
-from napari_samhq.training.micro.data import read_manifest, split_by_group
+from napari_samhq.training.micro.manifest import read_manifest, split_by_group
+from napari_samhq.training.micro.measures import targets_of, window_of
+from napari_samhq.training.micro.model_card import chosen_records, read_pair
 
 SIDE = 4  # windows of scale 1 that the large image spans
 

@@ -16,10 +16,13 @@ from PIL import Image
 
 import napari_samhq as samhq
 from napari_samhq.core.display.worst_objects import WorstCases, picture_of_cases
+from napari_samhq.core.measure.clicks import deepest_point
 from napari_samhq.core.measure.metrics import boundary_iou, iou
 from napari_samhq.core.measure.quality import ObjectQuality, Quality
-from napari_samhq.training.evaluate import chosen_records, deepest_point, read_pair, targets_of
-from napari_samhq.training.micro.data import read_manifest, split_by_group, stretch_to_uint8
+from napari_samhq.training.micro.data import stretch_to_uint8
+from napari_samhq.training.micro.manifest import read_manifest, split_by_group
+from napari_samhq.training.micro.measures import targets_of
+from napari_samhq.training.micro.model_card import chosen_records, read_pair
 
 
 def main() -> None:

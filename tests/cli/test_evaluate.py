@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from napari_samhq.cli.comparison import Derived
+from napari_samhq.cli.derived_prompts import Derived
 from napari_samhq.io.images import read_image
 from support.commands import SAMPLE, run
 

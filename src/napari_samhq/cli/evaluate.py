@@ -155,7 +155,7 @@ def _method(predictions: Path | None, everything: bool, prompts: str | None) -> 
     Derived or None
         Prompts from the true objects, unless it is another way.
     """
-    from napari_samhq.cli.comparison import Derived
+    from napari_samhq.cli.derived_prompts import Derived
 
     given = {"predictions": predictions, "everything": everything, "prompts": prompts}
     chosen = [f"--{name}" for name, value in given.items() if value]

@@ -4,10 +4,8 @@ import tifffile
 
 from napari_samhq.errors import FileError
 from napari_samhq.training.micro.augment import PADDING_RGB, random_look, random_matrix
-from napari_samhq.training.micro.data import (
-    AnnotatedImage,
-    crop_at,
-    load_image,
+from napari_samhq.training.micro.data import AnnotatedImage, crop_at, load_image
+from napari_samhq.training.micro.manifest import (
     manifest_hash,
     read_manifest,
     read_planes,

@@ -17,7 +17,7 @@ import torch.distributed as dist
 
 from napari_samhq.model.config import ConvEncoderConfig, SamHQConfig
 from napari_samhq.model.sam_hq import SamHQModel
-from napari_samhq.training.micro.data import read_manifest
+from napari_samhq.training.micro.manifest import read_manifest
 from napari_samhq.training.micro.pool import BatchPlan, Pool
 from napari_samhq.training.micro.schedule import Budget, Phase, TrainerConfig
 from napari_samhq.training.micro.trainer import Trainer

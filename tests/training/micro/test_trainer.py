@@ -14,7 +14,7 @@ from napari_samhq.model.config import (
 )
 from napari_samhq.model.sam_hq import SamHQModel
 from napari_samhq.training.micro import recipe as micro
-from napari_samhq.training.micro.data import read_manifest
+from napari_samhq.training.micro.manifest import read_manifest
 from napari_samhq.training.micro.pool import BatchPlan, Pool
 from napari_samhq.training.micro.schedule import Budget, Phase, TrainerConfig
 from napari_samhq.training.micro.start import aligned_start, identity_start

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 
+from napari_samhq.core.measure.clicks import deepest_point
 from napari_samhq.core.measure.metrics import boundary_iou, iou
 from napari_samhq.model.sam_hq import ImageFeatures
 from napari_samhq.training.rounds import Objects, encode_prompts, precision_context
@@ -188,9 +188,8 @@ def _deepest(view: View, one: Shown) -> tuple[int, int]:
     """Column and row of the pixel farthest from the object's border."""
     x0, y0, x1, y1 = one.box_xy
     inside = view.labels[y0 : y1 + 1, x0 : x1 + 1] == one.label
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-    row, col = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    return x0 + int(col), y0 + int(row)
+    row, col = deepest_point(inside)
+    return x0 + col, y0 + row
 
 
 def _padded(box_xy: tuple[int, int, int, int], side: int) -> tuple[slice, slice]:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_samhq.core.measure.clicks import deepest_point
 from napari_samhq.core.measure.metrics import boundary_iou, iou
 from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.inference.predictor import Predictor
 from napari_samhq.inference.windowed import WindowedPredictor
-from napari_samhq.training.evaluate import deepest_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

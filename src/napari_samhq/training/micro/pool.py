@@ -17,11 +17,13 @@ from scipy import ndimage
 from napari_samhq.training.dense_targets import dense_targets
 from napari_samhq.training.micro.augment import random_look, random_matrix
 from napari_samhq.training.micro.composites import composite
-from napari_samhq.training.micro.data import FRAME_PX, AnnotatedImage, Record, crop_at, load_image
+from napari_samhq.training.micro.data import FRAME_PX, AnnotatedImage, crop_at, load_image
 from napari_samhq.training.micro.synthetic import synthetic_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_samhq.training.micro.manifest import Record
 
 COMPOSITE = "composite"
 

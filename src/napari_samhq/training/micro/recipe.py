@@ -36,7 +36,7 @@ from napari_samhq.model.config import (
 )
 from napari_samhq.model.sam_hq import SamHQModel
 from napari_samhq.model.serialization import write_tensors
-from napari_samhq.training.micro.data import (
+from napari_samhq.training.micro.manifest import (
     Record,
     manifest_hash,
     read_manifest,
@@ -303,16 +303,16 @@ def measure_left_out(weights: Path, data: Path, sources: Collection[str], images
     table.
     """
     from napari_samhq.inference.predictor import Predictor
-    from napari_samhq.training import evaluate
+    from napari_samhq.training.micro import model_card
 
     _, validation = split_by_group(read_manifest(data))
-    results = evaluate.evaluate_records(
+    results = model_card.evaluate_records(
         Predictor(SamHQModel.from_pretrained(weights)),
-        evaluate.chosen_records(validation, images, sorted(sources)),
+        model_card.chosen_records(validation, images, sorted(sources)),
         most=10,
         windows=2,
     )
-    return f"{evaluate.table(evaluate.summary(results))}\n\n{evaluate.scores_report(results)}"
+    return f"{model_card.table(model_card.summary(results))}\n\n{model_card.scores_report(results)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

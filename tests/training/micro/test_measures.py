@@ -4,18 +4,10 @@ import numpy as np
 import pytest
 from skimage.io import imread
 
+from napari_samhq.core.measure.clicks import deepest_point, next_click
 from napari_samhq.core.measure.metrics import iou
-from napari_samhq.training.evaluate import (
-    deepest_point,
-    evaluate_image,
-    next_click,
-    otsu_in_box,
-    scores_report,
-    summary,
-    table,
-    targets_of,
-    window_of,
-)
+from napari_samhq.training.micro.measures import evaluate_image, otsu_in_box, targets_of, window_of
+from napari_samhq.training.micro.model_card import scores_report, summary, table
 from support.fakes import FakePredictor
 
 
