@@ -1,4 +1,4 @@
-"""What the manifest ``napari.yaml`` names: functions that load nothing until called."""
+"""Functions that the manifest ``napari.yaml`` names; they load nothing until called."""
 
 from __future__ import annotations
 

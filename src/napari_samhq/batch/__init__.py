@@ -1,1 +1,1 @@
-"""Work on whole images of any size: a plan, tasks that may run twice, and a result put together."""
+"""Whole images of any size: a plan, repeatable tile tasks, and merging into one result."""

@@ -1,4 +1,4 @@
-"""Candidates kept, so that other thresholds give other labels without asking the model again."""
+"""Kept candidate masks, from which other thresholds give other labels without the model."""
 
 from __future__ import annotations
 

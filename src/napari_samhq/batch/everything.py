@@ -1,4 +1,4 @@
-"""One call from an image of any size to the labels of everything in it."""
+"""Segmentation of everything in an image of any size, as one call."""
 
 from __future__ import annotations
 

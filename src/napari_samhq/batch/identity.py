@@ -1,4 +1,4 @@
-"""Names of what images and masks hold, so that a run knows whether it is about the same."""
+"""Digests of images and masks, by which a run recognises its own files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open an image and models by whatever they are given as, and plan what is to be done."""
+"""Open images and models, given in any form, and plan a run."""
 
 from __future__ import annotations
 

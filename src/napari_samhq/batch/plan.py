@@ -1,4 +1,4 @@
-"""What is to be done to an image, as a value: the same plan gives the same result, wherever."""
+"""Plan of a run as a frozen value: the same plan gives the same result anywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The label image of a run as a file: OME-Zarr with a pyramid, or tiled TIFF."""
+"""Write the label image of a run: OME-Zarr with a pyramid, or tiled TIFF."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where tiles keep what they found until all of it is put together: in memory, or in a folder."""
+"""Results of tiles, kept in memory or in a folder until they are merged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run from its plan to its result: tiles, choice of objects, drawing, publication.
+"""Run a plan: tiles, choice of objects, drawing, publication.
 
 A run that writes to a file keeps what it has in a folder beside it, and goes on from there when it
 is started again.

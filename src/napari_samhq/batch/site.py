@@ -1,4 +1,4 @@
-"""The place where tasks are done: what a process needs to have at hand for a run."""
+"""Per-process context of a run: image, model, results and settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three kinds of work in a run: a tile, choosing objects, and a block of the label image.
+"""Tasks of a run: segment a tile, choose objects, draw a block of the label image.
 
 Each reads a plan and what others wrote, and gives the same result however often it is done.
 """

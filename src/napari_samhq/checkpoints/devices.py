@@ -1,4 +1,4 @@
-"""Where a model computes, and in which number format."""
+"""Choice of the device and the number format that a model computes with."""
 
 from __future__ import annotations
 

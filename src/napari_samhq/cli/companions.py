@@ -1,4 +1,4 @@
-"""The files that belong to an image: its prompts, and the outline to stay inside of."""
+"""Files beside an image: its prompts, and the outline to stay inside of."""
 
 from __future__ import annotations
 

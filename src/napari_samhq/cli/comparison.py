@@ -1,4 +1,4 @@
-"""What `evaluate` does with one image: find objects in it, and compare them with the true ones."""
+"""Comparison of one image's found objects with the true ones, for `evaluate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Doing the same with many images: one that cannot be done does not stop the others."""
+"""Loop over many images in which a failed one does not stop the others."""
 
 from __future__ import annotations
 

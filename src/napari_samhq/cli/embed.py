@@ -1,4 +1,4 @@
-"""``napari-samhq embed``: look at an image ahead of time, so that prompts are quick later."""
+"""``napari-samhq embed``: compute embeddings ahead of time, so that prompts are quick later."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -1,4 +1,4 @@
-"""``napari-samhq models``: what models there are, and fetching them ahead of time."""
+"""``napari-samhq models``: list models, describe them, download them ahead of time."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

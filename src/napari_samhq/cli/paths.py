@@ -1,4 +1,4 @@
-"""Which images a command is about, and where what is made of them goes."""
+"""Input images of a command, and the paths of its outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of a run: beside each result a file that says how it was made, to make it again.
+"""Run records: a file beside each result that says how to make it again.
 
 A record has a recipe, which is all that decides what comes out: the version of the program, the
 weights, the image, the prompts, the settings. Whoever finds a result with the recipe that is asked

@@ -1,4 +1,4 @@
-"""What `evaluate` found out, as tables, as JSON, in words and as a picture."""
+"""Results of `evaluate` as tables, JSON, sentences and a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `segment` does with an image: find out what is asked, do it if it is not done, record it."""
+"""Segment one image for `segment`: work out the task, do it unless it is done, record it."""
 
 from __future__ import annotations
 

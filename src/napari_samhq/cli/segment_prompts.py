@@ -1,4 +1,4 @@
-"""One image, prompts and a predictor in; labels, scores and times out."""
+"""Segment one image by prompts: labels, scores and times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `segment` tells when it is done, in words."""
+"""Closing summary of `segment`, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that say what of an image is looked at, and how bright."""
+"""Options that choose channels, plane and brightness of an image."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Show the result of the demo in napari. Run as a process of its own."""
+"""Show the result of the demo in napari; runs as a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of prompts: what is decoded together, side by side, or again in halves."""
+"""Batches of prompts: decoded together, side by side, or in halves when memory runs out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From prompts to the decoder's tensors and back."""
+"""Conversion of prompts to the decoder's tensors, and of its outputs to predictions."""
 
 from __future__ import annotations
 

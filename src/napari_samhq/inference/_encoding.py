@@ -1,4 +1,4 @@
-"""Running the image encoder on one picture or several, and what to do when memory runs out."""
+"""Run the image encoder on pictures, in halves when memory runs out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts into the frame of a window, and answers back into the image."""
+"""Prompts moved into the frame of a window, and answers back into the image."""
 
 from __future__ import annotations
 

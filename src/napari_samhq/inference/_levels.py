@@ -1,4 +1,4 @@
-"""What belongs together as levels of one plane, and regions of them."""
+"""Levels of a pyramid that show the same plane, and regions of them."""
 
 from __future__ import annotations
 

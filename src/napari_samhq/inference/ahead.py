@@ -1,4 +1,4 @@
-"""Looking at an image ahead of time, so that prompts are answered quickly later."""
+"""Embeddings of an image's windows, computed ahead of prompts."""
 
 from __future__ import annotations
 

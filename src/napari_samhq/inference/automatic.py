@@ -1,4 +1,4 @@
-"""Masks of everything in a window: a grid of points is asked, and what is good enough is kept.
+"""Masks of everything in a window, by a grid of point prompts.
 
 What the model says to a point is judged before it is enlarged to the size of the image, first by
 its score, then by the low-res logits alone, so that most answers cost next to nothing.

@@ -1,4 +1,4 @@
-"""Borders of objects that were seen from afar, drawn anew in finer windows along them."""
+"""Borders of large objects, computed again in finer windows along them."""
 
 from __future__ import annotations
 

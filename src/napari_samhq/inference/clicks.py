@@ -1,4 +1,4 @@
-"""Make masks obey clicks: raise or lower logits around clicks that lie on the wrong side.
+"""Adjustment of logits around clicks that lie on the wrong side of a mask.
 
 A click says for certain what one pixel is. Where the decoder disagrees, its logits are shifted
 there by a narrow bump, so that the clicked pixel, and what is about as uncertain beside it, changes

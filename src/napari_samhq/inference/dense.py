@@ -1,4 +1,4 @@
-"""From the maps of a dense head to objects: seeds, a watershed, a score and a mask for each.
+"""Objects from the maps of a dense head: seeds, watershed, scores and masks.
 
 Seeds are places that are far from the border and near the middle of an object, as in the automatic
 segmentation of Segment Anything for Microscopy (Archit et al., Nature Methods 2025); a watershed

@@ -1,4 +1,4 @@
-"""All objects that a tile sees, by the maps of a dense head; what it does not see whole is told."""
+"""Objects of a tile, from the maps of a dense head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the image encoder found in one image, kept so that prompts are fast."""
+"""Image embedding: the encoder's output for one image, kept for prompts."""
 
 from __future__ import annotations
 

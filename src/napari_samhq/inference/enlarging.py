@@ -1,4 +1,4 @@
-"""Low-res logits to masks, no more of them than the mask's own bounding box."""
+"""Enlarge low-res logits to masks, within each mask's bounding box."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do, and to say, when a device has too little memory."""
+"""Errors and advice when a device runs out of memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps by which all objects of an image are found without prompts, and who gives them."""
+"""Maps that find all objects of an image without prompts, and models that give them."""
 
 from __future__ import annotations
 

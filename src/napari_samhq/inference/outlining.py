@@ -1,4 +1,4 @@
-"""Outlines of found objects by another model, which is asked for each of them by its box."""
+"""Outlines of found objects by a second model, prompted with their boxes."""
 
 from __future__ import annotations
 

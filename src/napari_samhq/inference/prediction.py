@@ -1,4 +1,4 @@
-"""The answer to one prompt, and what a predictor must be able to do. Imports no torch."""
+"""Predictions, and the protocol of predictors. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The predictor: an image in, an embedding out; an embedding and a prompt in, masks out."""
+"""Predictor: embeds images and answers prompts with masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call from an image and prompts to a label image."""
+"""Segmentation of an image by prompts, as one call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to look for when everything is to be segmented. Imports no torch."""
+"""Settings for segmenting everything. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One plane of an image of any size, of which only the pixels that are needed are read."""
+"""Image source: one plane of an image of any size, read in parts."""
 
 from __future__ import annotations
 

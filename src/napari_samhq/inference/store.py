@@ -1,4 +1,4 @@
-"""What the model saw, kept: in memory, and on disk so that it need not be looked at again."""
+"""Store of embeddings, in memory and on disk."""
 
 from __future__ import annotations
 

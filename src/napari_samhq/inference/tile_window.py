@@ -1,4 +1,4 @@
-"""What a tile sees of an image, and how far the work on it is."""
+"""Window of a tile, and the progress of work on it."""
 
 from __future__ import annotations
 

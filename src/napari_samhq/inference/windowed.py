@@ -1,4 +1,4 @@
-"""Prompts on images of any size, each answered in the window that fits it."""
+"""Predictor for images of any size: each prompt is answered in the window that fits it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old one or the new one, and never half of either."""
+"""Atomic writing of files: a reader finds the old one or the new one, never half."""
 
 from __future__ import annotations
 

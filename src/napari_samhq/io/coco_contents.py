@@ -1,4 +1,4 @@
-"""What all readers of COCO instances need: images by number, categories, annotations in turn."""
+"""Contents of COCO instances: images by number, categories, annotations."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ class LabelStore:
                 self._waiting[place] = np.zeros(shape, self.dtype)
             else:
                 self._waiting[place] = values.copy()
-            self._read.pop(place, None)
+            self._read.pop(place)
         return self._waiting[place]
 
 

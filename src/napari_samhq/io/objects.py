@@ -1,4 +1,4 @@
-"""What files of objects have in common: masks with a name and a class, whatever the format."""
+"""Objects in files of any format: masks with a name and a class."""
 
 from __future__ import annotations
 

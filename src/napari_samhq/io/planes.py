@@ -1,4 +1,4 @@
-"""Planes of a stack: which of them the objects of a file lie in, and which one is meant."""
+"""Planes of a stack: positions of objects in files, and choice of a plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompting in rounds: a first prompt, then clicks that correct what came of it."""
+"""Prompting in rounds: a first prompt, then corrective clicks."""
 
 from __future__ import annotations
 

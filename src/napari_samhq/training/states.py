@@ -1,4 +1,4 @@
-"""States of training on the disk, from which it goes on after a break."""
+"""Training states on disk, for resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How models, embeddings, predictions and sessions show themselves in notebooks, as HTML.
+"""HTML cards of models, embeddings, predictions and sessions for notebooks.
 
 What is written here goes through `html.escape`: names of files and layers come from strangers.
 Colours are those of the notebook, so that cards can be read on dark pages too; a mask has an

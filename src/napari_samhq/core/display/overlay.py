@@ -1,4 +1,4 @@
-"""Results to look at and to count with: labels drawn over their image, and a table of objects."""
+"""Labels drawn over their image, and a table of objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture of objects that were found badly: the image, the true outline, the predicted one."""
+"""Picture of the objects found worst: image, true outline, predicted outline."""
 
 from __future__ import annotations
 

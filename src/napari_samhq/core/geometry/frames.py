@@ -1,4 +1,4 @@
-"""Changes of coordinate frame. Everything that turns one kind of coordinate into another is here.
+"""Changes of coordinate frame; nothing else in the package converts coordinates.
 
 There are five frames:
 

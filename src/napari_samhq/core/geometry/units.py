@@ -1,4 +1,4 @@
-"""Units of world axes: which can be converted into each other, and by what factor."""
+"""Units of world axes, and conversion factors between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Channels: which of them the model is shown as red, green and blue."""
+"""Channels shown to the model as red, green and blue."""
 
 from __future__ import annotations
 

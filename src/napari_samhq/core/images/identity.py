@@ -1,4 +1,4 @@
-"""Which image was this? A short answer that also serves for images too large to be read."""
+"""Identity of an image: a short digest, also for images too large to be read whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images of any real kind of number, turned into the 8-bit colour image that the model looks at."""
+"""Conversion of images of any real type to the 8-bit RGB that the model takes."""
 
 from __future__ import annotations
 

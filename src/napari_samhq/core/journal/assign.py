@@ -1,4 +1,4 @@
-"""Which object a drawn thing belongs to."""
+"""Assign drawn marks to drafts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects being made: their prompts, what is taken of the model's answers, and how they came about.
+"""Drafts: objects being made, with prompts, chosen answers and history.
 
 Everything here is a frozen value in data coordinates of the image.
 """

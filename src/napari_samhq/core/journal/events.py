@@ -1,4 +1,4 @@
-"""The journal: what happened while objects were made, event by event, and how far it is undone.
+"""Journal: the events of a session in order, and how many of them are undone.
 
 Everything here is a frozen value in data coordinates of the image. Each event holds what it
 changed, before and after, so that it can be taken back and done again without asking the model;

@@ -1,4 +1,4 @@
-"""What was drawn for one object in one plane, as plain values that compare and never change."""
+"""Marks drawn for one object in one plane, as frozen values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands when some of the events of a journal have happened: objects and unfinished ones."""
+"""Session state after part of the journal: finished objects and drafts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits of labels as values: worked out before anything is written, and reversible.
+"""Edits of labels as values: computed before anything is written, and reversible.
 
 Only the pixels of the object and of its new mask are read, so that the size of the labels does not
 matter. The labels may be any array of integers that is indexed like numpy's.

@@ -1,4 +1,4 @@
-"""Label ids of images from anywhere: whole numbers from 0 on, one for each object."""
+"""Validation of label ids: whole numbers from 0 on, one for each object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Census of labels: which label ids there are, how large their objects are, and where they lie.
+"""Index of a label image: ids, areas and bounding boxes of its objects.
 
 The labels are looked through once, block by block; after that each edit is accounted for, so that
 no later question has to read more than the bounding box of an object.

@@ -1,4 +1,4 @@
-"""Label images as runs: in time and memory of the borders of their objects."""
+"""Label images as runs, in time and memory of the objects' borders."""
 
 from __future__ import annotations
 

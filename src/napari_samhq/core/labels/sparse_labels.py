@@ -1,4 +1,4 @@
-"""Label images as values: only the blocks that hold an object, whatever the size of the image.
+"""Sparse label images: only blocks that hold an object are stored.
 
 With them a journal alone rebuilds the labels, pixel by pixel::
 

@@ -1,4 +1,4 @@
-"""Cleaning of masks before they become objects: one piece, no holes, not too small."""
+"""Cleaning of masks: one piece, no holes, a minimal area."""
 
 from __future__ import annotations
 

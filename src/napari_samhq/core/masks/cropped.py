@@ -1,4 +1,4 @@
-"""Masks as values: the pixels of one object, no larger than its bounding box."""
+"""Masks as frozen values, no larger than their bounding box."""
 
 from __future__ import annotations
 

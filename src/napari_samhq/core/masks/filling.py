@@ -1,4 +1,4 @@
-"""Pixels inside of rings and ellipses, in time and memory of their outlines.
+"""Fill rings and ellipses, in time and memory of their outlines.
 
 x and y are in the frame of drawing programs: pixels, with (0, 0) in the outer corner of the first
 one. A pixel is inside if its centre is. A centre on an edge belongs to what lies to the right of

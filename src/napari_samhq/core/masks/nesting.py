@@ -1,4 +1,4 @@
-"""Areas within areas: which ones are parents of others, as a tissue is of its cells."""
+"""Nesting of areas: parents of others, as a tissue is of its cells."""
 
 from __future__ import annotations
 

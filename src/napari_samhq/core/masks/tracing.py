@@ -1,4 +1,4 @@
-"""Borders of sets of pixels as rings, in time and memory of the border."""
+"""Trace the borders of pixel sets as rings, in time and memory of the border."""
 
 from __future__ import annotations
 

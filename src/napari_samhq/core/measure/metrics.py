@@ -1,4 +1,4 @@
-"""How well masks agree: IoU, boundary IoU, and matching of whole label images."""
+"""Agreement of masks: IoU, boundary IoU, and matching of label images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good a segmentation is: objects compared one by one, and numbers for images and data sets.
+"""Quality of a segmentation: objects compared one by one, and scores of images and data sets.
 
 The numbers are those of the literature, each named in the property that gives it. All of them
 follow from one pairing of true with predicted objects, see

@@ -1,4 +1,4 @@
-"""How much to trust a mask, beside the model's own score: where to look first when reviewing."""
+"""Uncertainty of a mask, beside the model's own score: which objects to review first."""
 
 from __future__ import annotations
 

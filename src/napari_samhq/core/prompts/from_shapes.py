@@ -1,4 +1,4 @@
-"""Drawn shapes, as napari keeps them, turned into prompts.
+"""Prompts from drawn shapes, as napari keeps them.
 
 ========================  ==========================================================================
 Shape                     Prompt

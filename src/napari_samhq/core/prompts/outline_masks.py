@@ -1,4 +1,4 @@
-"""Outlines as masks of any size, of which only the part that is asked for is ever filled."""
+"""Outlines as masks of any size, filled only where they are read."""
 
 from __future__ import annotations
 

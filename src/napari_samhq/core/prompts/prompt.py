@@ -1,4 +1,4 @@
-"""Prompts: what the user said about one object, and the rules that make it usable."""
+"""Prompts: points, box and mask of one object, and the rules that make them usable."""
 
 from __future__ import annotations
 

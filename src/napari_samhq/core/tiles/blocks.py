@@ -1,4 +1,4 @@
-"""Arrays in blocks: which blocks an index touches, and what is where in them.
+"""Arrays in blocks: the blocks that an index touches, and the places within them.
 
 A block is named by its place, counted in blocks along each axis. Nothing here reads or writes.
 """

@@ -1,4 +1,4 @@
-"""A plane cut into tiles: which pixels each tile answers for, and which it looks at.
+"""Tile grid of a plane: write regions and halos.
 
 Each pixel belongs to the *write region* of exactly one tile. A tile reads more than it writes, its
 *read region*, so that an object at its edge is seen whole. Tiles of the next coarser grid are twice

@@ -1,4 +1,4 @@
-"""From candidate masks, found tile by tile, to objects that no tile has cut.
+"""Merge candidate masks of tiles into objects that no tile has cut.
 
 Each candidate comes whole, from the one tile that asked for it, so nothing has to be glued. What is
 left is to choose: where candidates of the same tile, of neighbours or of coarser tiles cover the

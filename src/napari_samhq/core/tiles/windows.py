@@ -1,4 +1,4 @@
-"""Windows: which part of an image a prompt is answered in, and how large a pixel is there.
+"""Windows: the part of an image in which a prompt is answered, and its scale.
 
 The model takes a square picture of a fixed size. On an image that is not much larger it sees all of
 it; elsewhere each prompt gets a window, chosen by these rules:

@@ -1,4 +1,4 @@
-"""Progress bars for calls that take long, in notebooks and terminals; off unless asked for."""
+"""Progress bars for notebooks and terminals; off unless asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an object looks against its surroundings, and what that says of pixels in the next plane."""
+"""Appearance of an object against its surroundings, and the evidence it gives in the next plane."""
 
 from __future__ import annotations
 

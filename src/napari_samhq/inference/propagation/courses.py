@@ -1,4 +1,4 @@
-"""Which planes are computed for which object, from where, in which direction."""
+"""Courses of propagation: planes, starts and directions for each object."""
 
 from __future__ import annotations
 

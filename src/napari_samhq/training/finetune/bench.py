@@ -1,4 +1,4 @@
-"""Objects in views that a model saw, prompted: together for learning, one by one for measuring."""
+"""Prompted objects in views: batches for learning, one by one for measuring."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fine-tuning of the dense head: how to find all objects of a kind, from some of them.
+"""Fine-tuning of the dense head, from some annotated objects of a kind.
 
 What is marked is object, what is left empty where all is marked is background. Of the rest nobody
 knows; there the head is held to what it said before it learned (knowledge distillation: Li and

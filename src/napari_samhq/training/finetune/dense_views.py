@@ -1,4 +1,4 @@
-"""What the dense head learns from: the examples, looked at as it is shown them when it is used."""
+"""Views of the examples for the dense head, at the scales of its use."""
 
 from __future__ import annotations
 

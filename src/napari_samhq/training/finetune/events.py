@@ -1,4 +1,4 @@
-"""What fine-tuning tells on its way."""
+"""Events of fine-tuning."""
 
 from __future__ import annotations
 

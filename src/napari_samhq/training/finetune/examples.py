@@ -1,4 +1,4 @@
-"""What is learned from: images with labels, checked, and divided into what to learn and what not.
+"""Examples: labelled images, checked, and split into training and held-out parts.
 
 Everything that can be wrong with them is said here, before a model is loaded.
 """

@@ -1,4 +1,4 @@
-"""Weights that learn step by step, and of which those stay that do best on what was held out."""
+"""Stepwise learning that keeps the weights that do best on held-out objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good a model is on objects that are known, at the resolution of the images."""
+"""Quality of a model on known objects, at the resolution of the images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One fine-tuning, from checked examples to a written head: first prompts, then finding."""
+"""Fine-tuning run: checked examples to a written head, prompts first, then the dense head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model is fine-tuned. Imports no torch."""
+"""Settings of fine-tuning. Imports no torch."""
 
 from __future__ import annotations
 

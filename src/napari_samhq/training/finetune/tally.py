@@ -1,4 +1,4 @@
-"""How well all objects are found without prompts, in images of which not everything is known."""
+"""Counts of objects found without prompts, in partly annotated images."""
 
 from __future__ import annotations
 

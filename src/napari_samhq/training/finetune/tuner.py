@@ -1,4 +1,4 @@
-"""Fine-tuning of the mask decoder, or its HQ part, on what an encoder saw: steps and checks."""
+"""Fine-tuning of the mask decoder, or its HQ part, on cached embeddings."""
 
 from __future__ import annotations
 

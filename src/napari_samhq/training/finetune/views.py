@@ -1,4 +1,4 @@
-"""What the frozen part of a model sees of the examples, computed once and kept.
+"""Embeddings of the examples' views, computed once and kept.
 
 A view is a picture in the model's frame: a whole image or, of images that are too large for that, a
 window as prompts would get it; as it is, or turned and mirrored. Kept are the image embedding and

@@ -1,4 +1,4 @@
-"""Whether scores can be believed: predicted against true IoU, and the choice among candidates."""
+"""Calibration of scores: predicted against true IoU, and the choice among candidates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Composites: outlines of real objects, filled with other real images, on a third as background.
+"""Composite images: outlines of real objects, filled with other images, on a third.
 
 A border between two textures is what all kinds of objects share, and such pictures never run out
 (copy and paste as augmentation: Dwibedi et al., ICCV 2017; Ghiasi et al., CVPR 2021). Borders,

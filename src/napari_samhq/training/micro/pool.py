@@ -1,4 +1,4 @@
-"""Training batches: which image, which scale, which objects.
+"""Training batches: choice of image, scale and objects.
 
 A batch depends on nothing but the seed, the step and the plan, so a resumed run sees what an
 uninterrupted one would have seen, and batches can be made ahead in another process.

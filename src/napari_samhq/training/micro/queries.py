@@ -1,4 +1,4 @@
-"""Pixel queries: a head that exists in training only and teaches the image encoder before prompts.
+"""Pixel queries: an auxiliary head that trains the image encoder before prompts.
 
 The features at a pixel are turned into a small vector whose product with the HQ features must be
 the mask of the object there, which is what the HQ token does later.

@@ -1,4 +1,4 @@
-"""The bundled model ``micro``: its configuration and how it is trained.
+"""Recipe of the bundled model ``micro``: configuration, phases and command line of training.
 
 ``python -m napari_samhq.training.micro --data DIR --out DIR [--minutes N] [--resume]``
 

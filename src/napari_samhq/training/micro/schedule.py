@@ -1,4 +1,4 @@
-"""What a training run depends on besides model and data: its budget, its phases, its rates."""
+"""Schedule of a training run: budget, phases and learning rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Aligned start: weights that look at the prompt's place from the first step.
+"""Aligned initial weights, which attend to the prompt's place from the first step.
 
 A two-way transformer started at random does not find the prompt for a long time. Here the query and
 key projections of every attention begin as the same scaled orthogonal matrix, so that the product
