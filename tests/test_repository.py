@@ -146,10 +146,52 @@ def test_the_number_of_threads_is_left_to_the_user() -> None:
     assert {p.parent.name for p in found} <= {"micro"}
 
 
+# Larger than CONTRIBUTING allows, and by how much. Nothing is added; entries shrink and go.
+LARGE_FILES = {
+    "engine/engine.py": 416,
+    "inference/predictor.py": 497,
+    "inference/store.py": 401,
+    "session/session.py": 427,
+}
+LARGE_CLASSES = {  # public methods, methods
+    "BoundLabels": (19, 26),
+    "Controller": (19, 31),
+    "Making": (25, 32),
+    "Session": (17, 21),
+    "TrackedLabels": (19, 26),
+}
+
+
 def test_no_module_is_larger_than_one_can_read_at_a_sitting() -> None:
-    sizes = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in MODULES}
-    assert not {str(p.relative_to(ROOT)): n for p, n in sizes.items() if n > 500}
-    assert statistics.median(sizes.values()) < 300
+    sizes = {
+        p.relative_to(SOURCE).as_posix(): len(p.read_text(encoding="utf-8").splitlines())
+        for p in MODULES
+    }
+    assert not {name: n for name, n in sizes.items() if n > LARGE_FILES.get(name, 400)}
+    assert statistics.median(sizes.values()) < 250
+
+
+def test_no_class_does_the_work_of_two() -> None:
+    large = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                names = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+                public, allowed = sum(not name.startswith("_") for name in names), (15, 25)
+                allowed = LARGE_CLASSES.get(node.name, allowed)
+                if public > allowed[0] or len(names) > allowed[1]:
+                    large[node.name] = (public, len(names))
+    assert not large
+
+
+def test_the_first_line_of_a_module_says_what_it_is() -> None:
+    riddles = ("How ", "What ", "When ", "Where ", "Whether ", "Which ", "Who ", "Why ")
+    for path in MODULES:
+        if path.relative_to(SOURCE).parts[0] in ("engine", "session", "ui"):
+            continue  # being rebuilt
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert text or path.name == "_version.py", f"{path} has no docstring"
+        assert not (text or "").startswith(riddles), f"{path}: {text}"
 
 
 def test_nothing_large_or_unsafe_is_tracked() -> None:

@@ -1,4 +1,4 @@
-"""Parallel work on a processor: threads at a time, each with cores of its own.
+"""Parallel work on a processor, in threads with cores of their own.
 
 The steps of a mask decoder are short. If all cores share each of them, they wait for the slowest
 after every step, and all of them for one that a window or another program needs as well.
