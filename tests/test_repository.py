@@ -149,7 +149,7 @@ def test_the_number_of_threads_is_left_to_the_user() -> None:
 # Larger than CONTRIBUTING allows, and by how much. Nothing is added; entries shrink and go.
 LARGE_FILES = {
     "engine/engine.py": 416,
-    "inference/predictor.py": 497,
+    "inference/predictor.py": 439,
     "inference/store.py": 401,
     "session/session.py": 427,
 }

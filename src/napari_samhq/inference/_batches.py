@@ -13,6 +13,7 @@ from napari_samhq.inference._decoding import (
     clicks_of,
     decode,
     disagreements,
+    enlarged,
 )
 from napari_samhq.inference._side_by_side import side_by_side
 from napari_samhq.inference.clicks import obey_clicks
@@ -26,10 +27,12 @@ from napari_samhq.inference.memory import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_samhq.core.prompts.prompt import Prompt
     from napari_samhq.inference.embedding import ImageEmbedding
+    from napari_samhq.inference.prediction import Prediction
     from napari_samhq.model.sam_hq import SamHQModel
 
 R = TypeVar("R")
@@ -51,6 +54,38 @@ class Answers(NamedTuple):
     logits: Tensor
     scores: Tensor
     disagreement: Tensor
+
+
+def iter_predictions(
+    network: SamHQModel, embedding: ImageEmbedding, prompts: Sequence[Prompt], wanted: Wanted
+) -> Iterator[tuple[int, Prediction]]:
+    """Answer prompts with masks of the image's size: (place of the prompt, prediction)."""
+
+    def predictions(answers: Answers) -> list[tuple[int, Prediction]]:
+        return [
+            (index, enlarged(embedding, logits, scores, changed, wanted.threshold))
+            for index, logits, scores, changed in zip(*answers, strict=True)
+        ]
+
+    for some in answer_batches(network, embedding, prompts, wanted, predictions):
+        yield from some
+
+
+def iter_logits(
+    network: SamHQModel, embedding: ImageEmbedding, prompts: Sequence[Prompt], wanted: Wanted
+) -> Iterator[tuple[list[int], NDArray[np.float32], NDArray[np.float32]]]:
+    """Answer prompts with low-res logits: (places of a batch's prompts, logits, scores)."""
+    yield from answer_batches(
+        network,
+        embedding,
+        prompts,
+        wanted,
+        lambda answers: (
+            answers.indices,
+            answers.logits.cpu().numpy(),
+            answers.scores.cpu().numpy(),
+        ),
+    )
 
 
 def answer_batches(

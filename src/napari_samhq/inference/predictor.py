@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from napari_samhq.core.display.html import thumbnail
 from napari_samhq.core.images.rgb8 import rgb8_and_limits
 from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.core.tiles.windows import LARGEST_SHARE
-from napari_samhq.errors import ModelError, PromptError
-from napari_samhq.inference._batches import Answers, answer_batches
-from napari_samhq.inference._decoding import Wanted, enlarged
+from napari_samhq.errors import ModelError
+from napari_samhq.inference._batches import iter_logits, iter_predictions
+from napari_samhq.inference._checking import check_embedding, check_logits, cleaned_prompts
+from napari_samhq.inference._decoding import Wanted
 from napari_samhq.inference._encoding import (
     encode,
     encode_or_halve,
@@ -32,6 +32,7 @@ from napari_samhq.model.sam_hq import ImageFeatures, SamHQModel
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
@@ -300,16 +301,9 @@ class Predictor:
         ModelError, OutOfMemoryError
             As in `predict`.
         """
-        answers = dict(
-            self.iter_predict(
-                embedding,
-                prompts,
-                multimask=multimask,
-                hq_only=hq_only,
-                output=output,
-                threshold=threshold,
-            )
-        )
+        cleaned = cleaned_prompts(prompts, embedding.image_shape)
+        wanted = Wanted.of(multimask, hq_only, output, threshold)
+        answers = dict(self._answers(embedding, cleaned, wanted))
         return [answers[index] for index in range(len(answers))]
 
     def iter_predict(
@@ -349,10 +343,7 @@ class Predictor:
         OutOfMemoryError
             As in `predict`.
         """
-        cleaned = [
-            _cleaned(prompt, embedding.image_shape, index, len(prompts))
-            for index, prompt in enumerate(prompts)
-        ]
+        cleaned = cleaned_prompts(prompts, embedding.image_shape)
         return self._answers(embedding, cleaned, Wanted.of(multimask, hq_only, output, threshold))
 
     def iter_logits(
@@ -393,23 +384,10 @@ class Predictor:
         PromptError, ModelError, OutOfMemoryError
             As in `iter_predict`.
         """
-        cleaned = [
-            _cleaned(prompt, embedding.image_shape, index, len(prompts))
-            for index, prompt in enumerate(prompts)
-        ]
+        cleaned = cleaned_prompts(prompts, embedding.image_shape)
         self._check(embedding, cleaned)
         wanted = replace(Wanted.of(multimask, False, output, 0.0), least_score=least_score)
-        yield from answer_batches(
-            self._network,
-            embedding,
-            cleaned,
-            wanted,
-            lambda answers: (
-                answers.indices,
-                answers.logits.cpu().numpy(),
-                answers.scores.cpu().numpy(),
-            ),
-        )
+        yield from iter_logits(self._network, embedding, cleaned, wanted)
 
     @torch.inference_mode()
     def dense_maps(self, embedding: ImageEmbedding) -> ObjectMaps:
@@ -451,47 +429,11 @@ class Predictor:
     ) -> Iterator[tuple[int, Prediction]]:
         """Check what can be checked now; return the generator that does the work."""
         self._check(embedding, prompts)
-        return self._generate(embedding, prompts, wanted)
+        return iter_predictions(self._network, embedding, prompts, wanted)
 
     def _check(self, embedding: ImageEmbedding, prompts: list[Prompt]) -> None:
-        if embedding.model_fingerprint != self._fingerprint:
-            raise ModelError(
-                "The embedding was made by another model "
-                f"({embedding.model_fingerprint[:12]}) than this one ({self._name}, "
-                f"{self._fingerprint[:12]}). Embed the image again with this model."
-            )
-        side = self._low_res_size
-        for prompt in prompts:
-            mask = prompt.mask
-            if isinstance(mask, np.ndarray) and mask.shape != (side, side):
-                raise PromptError(
-                    f"The mask prompt of floats has the shape {mask.shape}; low-res logits of this "
-                    f"model are {side} x {side}. For a mask of the image's size pass bool values."
-                )
-
-    def _generate(
-        self, embedding: ImageEmbedding, prompts: list[Prompt], wanted: Wanted
-    ) -> Iterator[tuple[int, Prediction]]:
-        def predictions(answers: Answers) -> list[tuple[int, Prediction]]:
-            return [
-                (index, enlarged(embedding, logits, scores, changed, wanted.threshold))
-                for index, logits, scores, changed in zip(*answers, strict=True)
-            ]
-
-        for some in answer_batches(self._network, embedding, prompts, wanted, predictions):
-            yield from some
+        check_embedding(embedding, self._fingerprint, self._name)
+        check_logits(prompts, self._low_res_size)
 
     def _encode(self, pictures: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
         return encode(self._network, pictures, self._name)
-
-
-def _cleaned(prompt: Prompt, image_shape: tuple[int, int], index: int, count: int) -> Prompt:
-    if not isinstance(prompt, Prompt):
-        raise PromptError(
-            f"Prompt {index} of {count} (counted from 0) is a {type(prompt).__name__}; needed is "
-            "a Prompt, for example Prompt(box=(10, 10, 40, 50))."
-        )
-    try:
-        return prompt.cleaned(image_shape)
-    except PromptError as error:
-        raise PromptError(f"Prompt {index} of {count} (counted from 0): {error}") from error
