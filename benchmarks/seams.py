@@ -60,10 +60,10 @@ def tiled(image: np.ndarray, predictor: object, settings: AutomaticSettings, shi
     """Segment with tiles that begin elsewhere: labels, and the grid of the tiles."""
     site = in_memory_site(image, predictor, Search(settings=settings), contrast_limits=(0, 255))
     site.plan = replace(site.plan, origin_rc=(-shift, -shift))
-    site.labels = np.zeros(image.shape, dtype=np.int32)
+    labels = np.zeros(image.shape, dtype=np.int32)
     keys = finished(iter_segment(site, local_workers(1), keep_going=False))
-    finished(iter_publish(site, keys))
-    return site.labels, site.plan.grids[0]
+    finished(iter_publish(site.plan, site.results, keys, labels))
+    return labels, site.plan.grids[0]
 
 
 def at_borders(labels: np.ndarray, grid: TileGrid) -> set[int]:

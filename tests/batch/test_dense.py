@@ -51,8 +51,9 @@ def tiled(image, settings, shift, seed):
     area = (slice(0, height), slice(0, width))
     plan = Plan((height, width), area, settings, None, "", "", origin_rc=shift)
     labels = np.zeros((height, width), dtype=np.int32)
-    site = Site(plan, MemoryResults(), labels, lambda: source, MapsPredictor)
-    finished(iter_publish(site, finished(iter_segment(site, Shuffled(seed), keep_going=False))))
+    site = Site(plan, MemoryResults(), source, MapsPredictor())
+    keys = finished(iter_segment(site, Shuffled(seed), keep_going=False))
+    finished(iter_publish(plan, site.results, keys, labels))
     return labels
 
 
@@ -110,9 +111,10 @@ def test_objects_that_begin_in_a_region_may_go_on_past_its_edge():
     source = ImageSource.of(image)
     settings = DenseSettings(tile_px=24, halo_px=8, **LOOSE)
     plan = Plan((100, 120), area, settings, None, "", "", past_the_edge=True)
-    site = Site(plan, MemoryResults(), np.zeros((61, 67), np.int32), lambda: source, MapsPredictor)
+    site = Site(plan, MemoryResults(), source, MapsPredictor())
     keys = finished(iter_segment(site, Serial(), keep_going=False))
-    objects = finished(iter_publish(site, keys))
+    labels = np.zeros((61, 67), np.int32)
+    objects = finished(iter_publish(plan, site.results, keys, labels))
     whole = segment_everything(image, MapsPredictor(), **LOOSE)
     wanted = np.unique(whole[area][whole[area] > 0])
     assert len(objects) == len(wanted)

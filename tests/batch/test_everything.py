@@ -54,9 +54,9 @@ def tiled(image, predictor, settings, origin_rc=(0, 0), area=None, seed=0, mask=
     limits = source.contrast_limits
     plan = Plan((height, width), area, settings, limits, "", "", origin_rc=origin_rc)
     labels = np.zeros([part.stop - part.start for part in area], dtype=np.int32)
-    site = Site(plan, MemoryResults(), labels, lambda: source, lambda: predictor, mask)
+    site = Site(plan, MemoryResults(), source, predictor, foreground=mask)
     keys = finished(iter_segment(site, Shuffled(seed), keep_going=False))
-    objects = finished(iter_publish(site, keys))
+    objects = finished(iter_publish(plan, site.results, keys, labels))
     assert len(objects) == labels.max()
     return labels
 
@@ -307,7 +307,7 @@ def test_objects_that_begin_in_a_region_may_go_on_past_its_edge(seed):
     )
     source = ImageSource.of(image, contrast_limits=(0, 255))
     plan = Plan(shape, area, settings, source.contrast_limits, "", "", past_the_edge=True)
-    site = Site(plan, MemoryResults(), None, lambda: source, lambda: ObjectPredictor())
+    site = Site(plan, MemoryResults(), source, ObjectPredictor())
     keys = finished(iter_segment(site, Shuffled(seed), keep_going=False))
     objects = finished(choose_objects(plan, site.results, keys))
     everywhere = slice(0, shape[0]), slice(0, shape[1])

@@ -11,7 +11,6 @@ from napari_samhq.batch.everything import local_workers
 from napari_samhq.batch.opening import in_memory_site
 from napari_samhq.batch.results import MemoryResults
 from napari_samhq.batch.run import iter_publish, iter_segment
-from napari_samhq.batch.site import Site
 from napari_samhq.core.tiles.stitching import TileAnswer
 from napari_samhq.core.util.generators import finished
 from napari_samhq.errors import SettingsError
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samhq.batch.plan import Plan, TileKey
+    from napari_samhq.batch.results import Results
     from napari_samhq.batch.run import Step
+    from napari_samhq.batch.site import Site
     from napari_samhq.inference.settings import FindSettings, Method
 
 __all__ = ["Candidates", "find_candidates", "narrowed"]
@@ -83,18 +84,9 @@ class Candidates:
                 f"Objects of more than {most} px have not been kept. Ask again with a larger "
                 "largest_px."
             )
-        found = Site(
-            self._plan,
-            self._results,
-            None,
-            _nothing_to_ask,
-            _nothing_to_ask,
-            within=self._within,
-        )
-        site = narrowed(found, self._keys, settings)
-        labels = np.zeros([part.stop - part.start for part in self._plan.area], dtype=np.int32)
-        site.labels = labels
-        finished(iter_publish(site, self._keys))
+        plan, results = _narrowed(self._plan, self._results, self._keys, settings)
+        labels = np.zeros([part.stop - part.start for part in plan.area], dtype=np.int32)
+        finished(iter_publish(plan, results, self._keys, labels, self._within))
         return labels
 
 
@@ -156,16 +148,18 @@ def narrowed(site: Site, keys: list[TileKey], settings: FindSettings) -> Site:
     settings : AutomaticSettings or DenseSettings
         To choose by.
     """
+    plan, results = _narrowed(site.plan, site.results, keys, settings)
+    return replace(site, plan=plan, results=results)
+
+
+def _narrowed(
+    plan: Plan, results: Results, keys: list[TileKey], settings: FindSettings
+) -> tuple[Plan, MemoryResults]:
     kept = MemoryResults()
     for key in keys:
-        found = site.results.get(key).candidates
+        found = results.get(key).candidates
         good = (c for c in found if settings.accepts(c.score, c.stability, c.area_px))
         kept.put(key, TileAnswer(tuple(good)))
     # The tiles stay those that were asked.
     filters = {name: getattr(settings, name) for name in settings.FILTERS}
-    plan = replace(site.plan, settings=changed(site.plan.settings, filters))
-    return Site(plan, kept, None, _nothing_to_ask, _nothing_to_ask, within=site.within)
-
-
-def _nothing_to_ask() -> Any:
-    raise AssertionError("Choosing among candidates asks no model.")
+    return replace(plan, settings=changed(plan.settings, filters)), kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,6 +146,7 @@ def segment_everything(
     >>> labels = samhq.segment_everything(image, find="micro", model="vit_b")  # doctest: +SKIP
     """
     from napari_samhq.batch.publish import open_result
+    from napari_samhq.batch.results import FolderResults
     from napari_samhq.batch.run import RunFolder, iter_to_file
     from napari_samhq.inference.settings import Search
     from napari_samhq.io.calibration import Calibration
@@ -155,6 +157,7 @@ def segment_everything(
     width = None if diameter is None else calibration.pixels(diameter)
     lengths = {"tile_px": tile, "halo_px": halo, "diameter": width}
     changes |= {name: value for name, value in lengths.items() if value is not None}
+    folder = None if output is None else RunFolder(output)
     site = in_memory_site(
         image,
         model,
@@ -165,12 +168,11 @@ def segment_everything(
         within=within,
         contrast_limits=contrast_limits,
         is_shared=scheduler is not None,
+        results=None if folder is None else FolderResults(folder.tiles),
     )
-    if output is None:
+    if folder is None:
         with reporting(progress, _amounts) as report:
             return finished(iter_in_memory(site, local_workers(workers)), report)
-    folder = RunFolder(output)
-    site.calibration = calibration
     with (
         reporting(progress, _amounts) as report,
         folder.opened(site.plan, resume=resume, overwrite=overwrite) as is_there,
@@ -179,8 +181,9 @@ def segment_everything(
             doing = local_workers(workers)
             if scheduler is not None:
                 doing = _cluster(scheduler, site, image, folder.path)
-            finished(iter_to_file(site, doing, folder, overwrite=overwrite), report)
-    return open_result(output)
+            steps = iter_to_file(site, doing, folder, overwrite=overwrite, calibration=calibration)
+            finished(steps, report)
+    return open_result(folder.output)
 
 
 def _amounts(step: Step) -> tuple[str, float, float]:
@@ -218,9 +221,9 @@ def iter_in_memory(
             f"The labels of {height} x {width} px do not fit into memory well. Write them to a "
             "file with out='labels.zarr'."
         )
-    labels = site.labels = np.zeros((height, width), dtype=np.int32)
+    labels = np.zeros((height, width), dtype=np.int32)
     keys = yield from iter_segment(site, workers or local_workers(1), keep_going=False)
-    yield from iter_publish(site, keys)
+    yield from iter_publish(site.plan, site.results, keys, labels, site.within)
     return labels
 
 
@@ -251,14 +254,9 @@ def _cluster(scheduler: str, site: Site, image: Any, folder: Path) -> Workers:
     from napari_samhq.batch.site import SiteAddress
     from napari_samhq.batch.workers import Cluster
 
-    open_source = _opener_for_others(site.open_source, site.source, image, folder)
-    plan = site.plan
-    address = SiteAddress(
-        plan.to_json(),
-        str(folder),
-        open_source,
-        site.open_predictor,
-        site.foreground,
-        site.open_finder,
-    )
+    plan, openers = site.plan, site.openers
+    assert openers is not None
+    open_source = _opener_for_others(openers.source, site.source, image, folder)
+    openers = replace(openers, source=open_source)
+    address = SiteAddress(plan.to_json(), str(folder), openers, site.foreground)
     return Cluster(scheduler, address, plan.run_id)

@@ -14,6 +14,7 @@ from napari_samhq.errors import ImageError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from napari_samhq.batch.results import Results
     from napari_samhq.batch.site import Site
     from napari_samhq.core.tiles.grid import Region
     from napari_samhq.inference.automatic import SupportsLogits
@@ -36,6 +37,7 @@ def in_memory_site(
     contrast_limits: tuple[float, float] | None = None,
     loose: bool = False,
     is_shared: bool = False,
+    results: Results | None = None,
     run: Callable[[Generator[Any, None, Any]], Any] = finished,
 ) -> Site:
     """Open image and models, and plan the work; other processes must be able to if it is shared.
@@ -50,6 +52,8 @@ def in_memory_site(
         Whether to keep also what fits no usual settings, to choose from later.
     is_shared : bool, optional
         Whether other processes will open them too.
+    results : Results, optional
+        Where answers of tiles are kept; in memory when left out.
     run : callable, optional
         Goes through a generator and gives its value: the model is looked with, to find how large
         objects are.
@@ -61,7 +65,7 @@ def in_memory_site(
     """
     from napari_samhq.batch.plan import Plan
     from napari_samhq.batch.results import MemoryResults
-    from napari_samhq.batch.site import Site
+    from napari_samhq.batch.site import Openers, Site
     from napari_samhq.inference.dense_scale import surest_settings
     from napari_samhq.inference.object_maps import Seen
     from napari_samhq.inference.settings import DenseSettings
@@ -101,12 +105,18 @@ def in_memory_site(
         within=inside,
         finder="" if open_finder is None else _weights(finder),
     )
-    site = Site(plan, MemoryResults(), None, open_source, open_predictor, asked, within=within)
-    site._seen = seen
-    site.open_finder = open_finder
-    site.wanted = wanted
-    site.source, site.predictor, site.finder = source, predictor, finder  # open already
-    return site
+    return Site(
+        plan,
+        MemoryResults() if results is None else results,
+        source,
+        predictor,
+        None if open_finder is None else finder,
+        asked,
+        within,
+        Openers(open_source, open_predictor, open_finder),
+        wanted,
+        seen,
+    )
 
 
 def _weights(predictor: SupportsLogits) -> str:

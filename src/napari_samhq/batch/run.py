@@ -11,14 +11,14 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from napari_samhq.batch import tasks
 from napari_samhq.batch.plan import Plan, may_be_same
 from napari_samhq.batch.publish import create_labels, finish_labels, run_of
-from napari_samhq.batch.results import FolderResults, write_whole
+from napari_samhq.batch.results import write_whole
 from napari_samhq.batch.site import Site, blocks_of
 from napari_samhq.batch.workers import Failed, Part
 from napari_samhq.errors import FileError, TilesFailedError
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_samhq.batch.plan import TileKey
+    from napari_samhq.batch.results import Results
     from napari_samhq.batch.workers import Workers
+    from napari_samhq.io.calibration import Calibration
 
 __all__ = ["RunFolder", "Step", "iter_publish", "iter_segment", "iter_to_file"]
 
@@ -204,8 +206,21 @@ def iter_segment(
     return keys
 
 
-def iter_publish(site: Site, keys: list[TileKey]) -> Generator[Step, None, tasks.Objects]:
-    """Choose objects and draw them into the site's labels.
+def iter_publish(
+    plan: Plan, results: Results, keys: list[TileKey], labels: Any, within: Any = None
+) -> Generator[Step, None, tasks.Objects]:
+    """Choose objects and draw them.
+
+    Parameters
+    ----------
+    plan : Plan
+    results : Results
+        Of all tiles in `keys`.
+    keys : list of TileKey
+    labels : array of shape (h, w)
+        Label image of the plan's region, in memory or in a store with chunks as large as a block.
+    within : array of shape (H, W), optional
+        Objects that have a pixel where it is 0 are left out.
 
     Yields
     ------
@@ -215,7 +230,7 @@ def iter_publish(site: Site, keys: list[TileKey]) -> Generator[Step, None, tasks
     -------
     Objects
     """
-    choosing = tasks.choose_objects(site.plan, site.results, keys, site.within)
+    choosing = tasks.choose_objects(plan, results, keys, within)
     while True:
         try:
             done, total = next(choosing)
@@ -223,17 +238,27 @@ def iter_publish(site: Site, keys: list[TileKey]) -> Generator[Step, None, tasks
             objects: tasks.Objects = stop.value
             break
         yield Step("choose", done, total)
-    blocks = blocks_of(site.plan)
+    blocks = blocks_of(plan)
     for index in range(len(blocks)):
-        site.paint(index, objects)
+        block = blocks[index].write
+        rows, cols = (
+            slice(part.start - whole.start, part.stop - whole.start)
+            for part, whole in zip(block, plan.area, strict=True)
+        )
+        labels[rows, cols] = tasks.paint_block(plan, results, objects, block)
         yield Step("draw", index + 1, len(blocks))
     return objects
 
 
 def iter_to_file(
-    site: Site, workers: Workers, folder: RunFolder, *, overwrite: bool
+    site: Site,
+    workers: Workers,
+    folder: RunFolder,
+    *,
+    overwrite: bool,
+    calibration: Calibration | None = None,
 ) -> Generator[Step, None, tasks.Objects]:
-    """Do a whole run that ends in a file; the folder is open already.
+    """Do a whole run that ends in a file; the folder is open already, and has the site's results.
 
     Yields
     ------
@@ -243,17 +268,16 @@ def iter_to_file(
     -------
     Objects
     """
-    site.results = FolderResults(folder.tiles)
     keys = yield from iter_segment(site, workers, keep_going=True)
-    site.labels = create_labels(folder.labels, site.plan)
-    objects = yield from iter_publish(site, keys)
+    labels = create_labels(folder.labels, site.plan)
+    objects = yield from iter_publish(site.plan, site.results, keys, labels, site.within)
     for done, total in finish_labels(
         folder.labels,
         site.plan,
         folder.output,
         len(objects),
         overwrite=overwrite,
-        calibration=site.calibration,
+        calibration=calibration,
     ):
         yield Step("write", done, total)
     return objects

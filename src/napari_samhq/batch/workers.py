@@ -215,11 +215,11 @@ _opening = threading.Lock()
 
 def _segment_there(address: SiteAddress, key: TileKey) -> Exception | None:
     """Do one tile in a worker process; what it could not do comes back as a value."""
-    with _opening:
-        found = _there.get(address.folder)
-        if found is None or found.plan.to_json() != address.plan:
-            found = _there.put(address.folder, address.open())
     try:
+        with _opening:
+            found = _there.get(address.folder)
+            if found is None or found.plan.to_json() != address.plan:
+                found = _there.put(address.folder, address.open())
         for _ in found.segment(key):
             pass
     except SamHQError as error:
