@@ -230,7 +230,7 @@ def test_very_many_boxes_take_memory_by_their_size_not_by_the_image(
     from napari_samhq.core.journal.shapes_drawn import Drawn
 
     drafts = [
-        Draft(i, Drawn(shapes=(session._rectangle(plane, box, False),)))
+        Draft(i, Drawn(shapes=(session._drawing._rectangle(plane, box, False),)))
         for i, box in enumerate(many_boxes[:count], start=1)
     ]
     view = session.controller.masks.view(plane)
