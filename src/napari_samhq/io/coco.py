@@ -302,7 +302,7 @@ def _object(
     if not annotation.get("iscrowd"):
         known.add("iscrowd")
     return FileObject(
-        as_number(annotation.get(_LABEL_ID, 0), f"{where}: {_LABEL_ID}", whole=True),
+        as_number(annotation.get(_LABEL_ID) or 0, f"{where}: {_LABEL_ID}", whole=True),
         check_pixels(mask, shape, where),
         category="" if category in (None, _OBJECT) else str(category),
         score=None if score is None else as_number(score, f"{where}: score"),

@@ -282,6 +282,8 @@ def category_of(properties: Mapping[str, Any]) -> str:
     'Tumor: CD3'
     """
     classified = properties.get("classification")
+    if isinstance(classified, str):  # as other programs write it
+        return classified
     if not isinstance(classified, dict):
         return ""
     names = classified.get("names")
@@ -350,7 +352,9 @@ def _object(feature: dict[str, Any], mask: Any) -> FileObject:
     properties = as_mapping(feature.get("properties") or {}, "properties")
     measured = measurements_of(properties)
     # QuPath writes NaN for what it could not measure; the same as not measured.
-    measured = {name: value for name, value in measured.items() if not _is_nan(value)}
+    measured = {
+        name: value for name, value in measured.items() if value is not None and not _is_nan(value)
+    }
     label_id, score = measured.get(_LABEL_ID, 0), measured.get(_SCORE)
     known = {"objectType", "name", "classification", "measurements"}
     extra = {k: v for k, v in properties.items() if k not in known}

@@ -228,7 +228,7 @@ def _size(shape: DrawnShape) -> float:
 
 def _label_id(properties: Mapping[str, Any], where: str) -> int:
     found = measurements_of(properties).get(_LABEL_ID, 0)
-    if isinstance(found, float) and math.isnan(found):  # how QuPath says that there is none
+    if found is None or found != found:  # how JSON and QuPath say that there is none
         return 0
     label_id: int = as_number(found, f"{where}: {_LABEL_ID}", whole=True)
     return max(label_id, 0)

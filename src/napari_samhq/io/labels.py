@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samhq.core.labels.label_ids import whole_ids
 from napari_samhq.errors import FileError, ImageError
 from napari_samhq.io.atomic import replacing
 from napari_samhq.io.calibration import (
@@ -171,7 +172,7 @@ def read_labels(path: str | Path) -> LabelImage:
     FileError
         If it cannot be read.
     ImageError
-        If its values are no integers, or it is a colour image.
+        If its values are no whole numbers, or it is a colour image.
     """
     from napari_samhq.io.images import open_array
 
@@ -181,12 +182,8 @@ def read_labels(path: str | Path) -> LabelImage:
     if not path.is_dir():  # within an OME-Zarr image, labels are folders of any name
         check_label_suffix(path)
     labels = open_array(path, as_labels=True)
-    dtype = np.dtype(labels.dtype)
-    if dtype.kind not in "iu" or len(labels.shape) < 2:
-        raise ImageError(
-            f"{path} has values of type {dtype} and the shape {tuple(labels.shape)}; labels are "
-            "integers in two axes or more. Open it as an image."
-        )
+    if np.dtype(labels.dtype).kind not in "iu" or len(labels.shape) < 2:
+        labels = whole_ids(np.asarray(labels[...]), str(path))  # floats may hold label ids
     properties: Mapping[int, Mapping[str, Any]] = {}
     if path.is_dir():
         from napari_samhq.io.ome_zarr import read_properties

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.errors import FileError, SamHQWarning
+from napari_samhq.errors import FileError, ImageError, SamHQWarning
 from napari_samhq.io.calibration import Calibration
+from napari_samhq.io.decoding import CheckedArray
 from napari_samhq.io.entries import Entries
 from napari_samhq.io.json_kinds import is_labelme_file, sniffed
 from napari_samhq.io.labelme import read_labelme_layers
@@ -144,7 +145,15 @@ def _holds_rois(path: Path) -> bool:
 def _of_label_image(path: Path) -> LayerData:
     found = read_labels(path)
     # Zarr arrays stay where they are; napari knows no other array that is read piece by piece.
-    labels = found.labels.array if path.is_dir() else np.asarray(found.labels[...])
+    if isinstance(found.labels, CheckedArray):
+        labels = found.labels.array
+    else:
+        labels = np.asarray(found.labels[...])
+        if labels.size and labels.min() < 0:
+            raise ImageError(
+                f"{path} holds negative values, down to {labels.min()}; label ids are 0 or more. "
+                "Set to 0 what is no object, or open it as an image."
+            )
     options: dict[str, Any] = {"name": image_stem(path.name)}
     if found.calibration is not None:
         options |= placed(found.calibration)

@@ -30,7 +30,8 @@ _MARKS = (
 )
 _SAID = re.compile(r'"?sep=(\\t|.)"?', re.IGNORECASE)  # how Excel says what separates
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.I)
-_POINT, _COMMA = re.compile(r"\d*\.\d|\d\.\d*"), re.compile(r"\d*,\d|\d,\d*")
+_POINT, _COMMA = re.compile(r"\d*\.\d+|\d+\.\d*"), re.compile(r"\d*,\d+|\d+,\d*")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2},\d{3}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def read_table(path: str | Path, known: Collection[str] = ()) -> Table:
         if len(found) == len(first) and set(found) & set(known):
             names, number = found, above + 1
     wanted = [names is None or name in known for name in names or first]
-    _check_decimals(rows, wanted, path)
+    _check_decimals(rows, wanted, separator, path)
     return Table(str(path), names, number, rows)
 
 
@@ -185,8 +186,10 @@ def _names(cells: list[str]) -> tuple[str, ...]:
     return tuple(cell.strip(" '\"\ufeff").lower() for cell in cells)
 
 
-def _check_decimals(rows: list[tuple[int, list[str]]], wanted: list[bool], path: Path) -> None:
-    """Refuse files that use both signs: one of them then separates thousands."""
+def _check_decimals(
+    rows: list[tuple[int, list[str]]], wanted: list[bool], separator: str, path: Path
+) -> None:
+    """Refuse files that use both signs, and those whose commas may separate thousands."""
     cells = [
         (line, cell)
         for line, row in rows
@@ -200,4 +203,11 @@ def _check_decimals(rows: list[tuple[int, list[str]]], wanted: list[bool], path:
             f"{path} has numbers with a comma (line {commas[0][0]}: {commas[0][1]}) and a point "
             f"(line {points[0][0]}: {points[0][1]}), so that one of them may separate thousands. "
             "Save it with one decimal sign, and nothing between thousands."
+        )
+    large = [(line, cell) for line, cell in commas if _THOUSANDS.fullmatch(cell.lstrip("+-"))]
+    # Who writes decimal commas seldom separates columns by them.
+    if separator == "," and large and len(large) == len(commas):
+        raise FileError(
+            f"{path}, line {large[0][0]}: {large[0][1]} may be a decimal number or thousands. Save "
+            "it with decimal points, and nothing between thousands."
         )

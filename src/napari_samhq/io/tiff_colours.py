@@ -97,7 +97,8 @@ class Colours:
     def has_colour(self) -> bool:
         """Whether the samples of a pixel are a colour, rather than channels."""
         coloured = (_RGB, _INKS, _YCBCR, _CIELAB, _ICCLAB)
-        return self.samples > 1 and (self.photometric in coloured or self._is_grey_with_alpha)
+        is_coloured = self.photometric in coloured or self._is_grey_with_alpha
+        return self.samples > 1 and (is_coloured or self.palette is not None)
 
     @property
     def count(self) -> int:
@@ -141,7 +142,8 @@ class Colours:
         ndarray of shape (...,) or (..., count), of the type `result_dtype`
         """
         if self.palette is not None:
-            return self._from_palette(samples)
+            # What comes after the number, as alpha, belongs to no colour of the palette.
+            return self._from_palette(samples[..., 0] if self.samples > 1 else samples)
         if self.photometric == _WHITE_IS_ZERO:
             return self._inverted(samples)
         if not self.has_colour:

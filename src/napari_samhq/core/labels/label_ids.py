@@ -19,6 +19,7 @@ __all__ = [
     "in_pieces",
     "look_like_labels",
     "pieces_of",
+    "whole_ids",
 ]
 
 LARGEST_LABEL_ID = int(np.iinfo(np.int32).max)
@@ -67,7 +68,7 @@ def checked_ids(values: ArrayLike, where: str, *, connected: bool = False) -> ND
     >>> checked_ids([[255, 0, 255]], "mask.png", connected=True).tolist()
     [[1, 0, 2]]
     """
-    ids = _whole(np.asarray(values), where, connected)
+    ids = whole_ids(np.asarray(values), where, connected)
     if connected:
         return pieces_of(ids)
     _tell_of_pieces(ids, where)
@@ -143,8 +144,8 @@ def equal_neighbours(values: NDArray[Any]) -> float:
     return float(min(equal.mean() for equal in along))
 
 
-def _whole(values: NDArray[Any], where: str, connected: bool) -> NDArray[Any]:
-    """Turn whole numbers of any type into int32 or int64."""
+def whole_ids(values: NDArray[Any], where: str, connected: bool = False) -> NDArray[Any]:
+    """Turn whole numbers of any type into int32 or int64, as :func:`checked_ids` without words."""
     if values.dtype.kind == "b":
         if not connected:
             raise ImageError(
@@ -169,7 +170,7 @@ def _whole(values: NDArray[Any], where: str, connected: bool) -> NDArray[Any]:
         )
     if int(high) > _LARGEST_HERE:
         raise ImageError(f"{where} holds {int(high)}; label ids go up to 2^63 - 1. Number anew.")
-    return values.astype(np.int32 if high <= LARGEST_LABEL_ID else np.int64)
+    return values.astype(np.int32 if int(high) <= LARGEST_LABEL_ID else np.int64)
 
 
 def _all_whole(values: NDArray[Any]) -> bool:
