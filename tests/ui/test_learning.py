@@ -13,7 +13,7 @@ from napari_samhq.checkpoints import list_heads, load_model
 from napari_samhq.engine.engine import Engine
 from napari_samhq.engine.models import ModelSource
 from napari_samhq.inference import Predictor
-from napari_samhq.training.finetune.api import settings as tuning_settings
+from napari_samhq.training.finetune import settings as tuning_settings
 from napari_samhq.ui.dock import SamHQDock
 from support.small_tuning import discs, write_small_model
 

@@ -257,7 +257,7 @@ class _Judge:
         start = self.window.start
         array = mask.array()
         if array.any() and self.settings.one_piece:
-            array = largest_piece(array)
+            array = largest_filled_piece(array)
         return CroppedMask.of(array, (mask.top + start[0], mask.left + start[1]))
 
     def _sort_in(self, candidate: Candidate) -> None:
@@ -298,7 +298,7 @@ class _Judge:
         return self.finer[self.finer.owner(point_rc)].read
 
 
-def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def largest_filled_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Keep the largest connected piece of a mask, the first of equal ones, and fill its holes."""
     from scipy import ndimage
 

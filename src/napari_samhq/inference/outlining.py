@@ -9,7 +9,7 @@ from napari_samhq.core.masks.cropped import CroppedMask
 from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.core.tiles.grid import Region, touches_inner_border
 from napari_samhq.core.tiles.stitching import Candidate, TileAnswer, shared_px
-from napari_samhq.inference.automatic import largest_piece
+from napari_samhq.inference.automatic import largest_filled_piece
 from napari_samhq.inference.enlarging import Enlarger
 from napari_samhq.inference.tile_window import Asked, TileWindow, clipped
 
@@ -83,7 +83,7 @@ def _in_image(mask: CroppedMask, window: TileWindow) -> CroppedMask:
     """Keep one piece without holes, in the frame of the image."""
     array, (top, left) = mask.array(), window.start
     if array.any():
-        array = largest_piece(array)
+        array = largest_filled_piece(array)
     return CroppedMask.of(array, (mask.top + top, mask.left + left))
 
 
