@@ -91,6 +91,7 @@ def test_the_form_has_the_words_and_bounds_of_the_settings(viewer):
         widget, one = form[name], described[name]
         assert (widget.value, widget.label, widget.tooltip) == (one.default, one.title, one.help)
         assert widget.min == one.low
+    assert form.diameter.native.text() == "automatic"
     assert "micro" in form.model.choices
     assert form.image.value is viewer.layers[0]
 

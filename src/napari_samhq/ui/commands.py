@@ -41,8 +41,13 @@ _MODEL: dict[str, Any] = {
 }
 
 
+def _say_automatic(form: Any) -> None:
+    form.diameter.native.setSpecialValueText(_SETTINGS["diameter"].zero)
+
+
 @magic_factory(
     call_button="Segment",
+    widget_init=_say_automatic,
     image={"label": "Image"},
     model=_MODEL,
     diameter=options_of(_SETTINGS["diameter"]),
