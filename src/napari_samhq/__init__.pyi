@@ -28,6 +28,8 @@ from .inference.propagate import Propagation, propagate
 from .inference.segment import segment
 from .session.session import Session, annotate
 from .session.storage.open import open_session
+from .tracking.link import link
+from .tracking.linked import Linked
 from .training.finetune import finetune
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "ImageEmbedding",
     "ImageError",
     "LayerError",
+    "Linked",
     "LoadedModel",
     "MissingExtraError",
     "ModelError",
@@ -57,6 +60,7 @@ __all__ = [
     "__version__",
     "annotate",
     "finetune",
+    "link",
     "list_models",
     "load_model",
     "open_session",

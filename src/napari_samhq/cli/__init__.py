@@ -19,6 +19,7 @@ from napari_samhq.cli import (
     propagate,
     replay,
     segment,
+    track,
     train,
 )
 
@@ -59,6 +60,7 @@ app.command()(replay.replay)
 app.command(short_help="Follow objects through the planes of a stack.")(propagate.propagate)
 app.command(short_help="Look at an image ahead of time, for quick prompts.")(embed.embed)
 app.command(short_help="Compare segmentations with true labels.")(evaluate.evaluate)
+app.command(short_help="Follow objects through time or planes.")(track.track)
 app.command()(train.train)
 app.add_typer(models.models, name="models")
 app.command()(convert.convert)

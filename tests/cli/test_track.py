@@ -1,0 +1,42 @@
+"""The command `track`: what comes in, what goes out, and what is refused."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_samhq.io.ctc import read_ctc
+from napari_samhq.io.labels import read_labels, write_labels
+from napari_samhq.io.track_files import read_tracks_csv
+from support.commands import run
+from support.films import dividing_film, forgotten
+
+
+@pytest.fixture
+def film(tmp_path):
+    labels = forgotten(dividing_film()[0])
+    return write_labels(tmp_path / "film.tif", labels, pixel_size=0.5, unit="um", axes="tyx")
+
+
+def test_every_kind_of_result_holds_the_same_tracks(film, tmp_path):
+    outputs = [tmp_path / name for name in ("a.tif", "RES", "a.csv", "a.xml")]
+    for output in outputs:
+        done = run("track", film, "-o", output, "--json")
+        assert done.exit_code == 0, done.output
+        told = json.loads(done.stdout)
+        assert (told["tracks"], told["divisions"]) == (5, 1)
+    labels = np.asarray(read_labels(outputs[0]).labels)
+    lineage = pd.read_csv(tmp_path / "a.lineage.csv")
+    assert np.array_equal(read_ctc(outputs[1])[0], labels)
+    pd.testing.assert_frame_equal(read_ctc(outputs[1])[1], lineage)
+    assert len(read_tracks_csv(outputs[2])[1]) == 2
+    assert run("track", outputs[1], "-o", tmp_path / "b.tif").exit_code == 0
+    again = run("track", film, "-o", outputs[0])
+    assert again.exit_code == 1
+    assert "exists already" in again.output
+
+
+def test_wrong_usage_is_told(film, tmp_path):
+    assert run("track", film, "-o", tmp_path / "a.docx").exit_code == 2
+    assert run("track", film, "-o", tmp_path / "a.tif", "--axes", "yxt").exit_code == 2
