@@ -10,7 +10,7 @@ from napari_samhq.io.ctc import read_ctc
 from napari_samhq.io.labels import read_labels, write_labels
 from napari_samhq.io.track_files import read_tracks_csv
 from support.commands import run
-from support.films import dividing_film, forgotten
+from support.films import disc, dividing_film, forgotten
 
 
 @pytest.fixture
@@ -40,3 +40,19 @@ def test_every_kind_of_result_holds_the_same_tracks(film, tmp_path):
 def test_wrong_usage_is_told(film, tmp_path):
     assert run("track", film, "-o", tmp_path / "a.docx").exit_code == 2
     assert run("track", film, "-o", tmp_path / "a.tif", "--axes", "yxt").exit_code == 2
+
+
+def test_a_stack_is_segmented_from_the_shell(tmp_path):
+    image = np.zeros((3, 96, 96), dtype=np.uint8)
+    for row, col in ((30, 28), (64, 66)):
+        image[:, disc(image.shape[1:], (row, col), 12)] = 200
+    np.save(tmp_path / "stack.npy", image)
+    options = ("--everything", "--axes", "zyx", "--json")
+    done = run("segment", tmp_path / "stack.npy", "-o", tmp_path / "a.zarr", *options)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["shape"] == [3, 96, 96]
+    labels = np.asarray(read_labels(tmp_path / "a.zarr").labels[:])
+    assert len(set(labels[:, 30, 28])) == len(set(labels[:, 64, 66])) == 1
+    assert 0 < labels[0, 30, 28] != labels[0, 64, 66] > 0
+    wrong = run("segment", tmp_path / "stack.npy", "-o", tmp_path / "a.json", *options)
+    assert wrong.exit_code == 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samhq.batch.opening import in_memory_site
+from napari_samhq.batch.opening import in_memory_site, predictor_opener
 from napari_samhq.core.util.generators import finished
 from napari_samhq.core.util.progress import reporting
 from napari_samhq.errors import FileError, ImageError
@@ -37,6 +37,7 @@ def segment_everything(
     image: Any,
     model: str | Path | LoadedModel | SupportsLogits | Callable[[], SupportsLogits] = "micro",
     *,
+    axes: str | None = None,
     method: Method = "auto",
     find: str | Path | LoadedModel | SupportsLogits | Callable[[], SupportsLogits] | None = None,
     diameter: float | str | None = None,
@@ -73,6 +74,11 @@ def segment_everything(
     model : str, Path, LoadedModel, predictor or callable, optional
         Name or path for :func:`napari_samhq.load_model`, a loaded model, a predictor, or a
         function without parameters that makes one.
+    axes : {"zyx", "tyx", "tzyx"}, optional
+        For stacks and films, with these axes first: everything is found in each plane, with the
+        same contrast, and linked, see :func:`napari_samhq.link`. Ids are the same through z, from
+        the top down; or along a track, daughters having ids of their own. `out` must not exist,
+        or needs `overwrite`; planes that an interrupted call left are used again.
     method : {"auto", "dense", "points"}, optional
         What objects are found by. "auto" takes the dense head where the model has one, unless a
         setting is given that only points have.
@@ -125,7 +131,7 @@ def segment_everything(
 
     Returns
     -------
-    ndarray or zarr.Array of shape (h, w), int32
+    ndarray or zarr.Array of shape (h, w), int32; with the other axes before them
         Label ids of the region or of the whole image, 1 to N from the top down; 0 is background.
         A zarr array, opened for reading, when `out` is a ``.zarr``; the path of a TIFF. The result
         does not depend on the order of tiles, nor on who does them.
@@ -148,10 +154,33 @@ def segment_everything(
     from napari_samhq.batch.publish import open_result
     from napari_samhq.batch.results import FolderResults
     from napari_samhq.batch.run import RunFolder, iter_to_file
+    from napari_samhq.batch.stacks import Stack, segment_stack
     from napari_samhq.inference.settings import Search
     from napari_samhq.io.calibration import Calibration
 
     output = _checked_output(out, scheduler)
+    if axes is not None:
+        opened = model if scheduler is not None else predictor_opener(model, is_shared=False)()
+        segment = partial(
+            segment_everything,
+            model=opened,
+            method=method,
+            find=find,
+            diameter=diameter,
+            preset=preset,
+            settings=settings,
+            region=region,
+            tile=tile,
+            halo=halo,
+            workers=workers,
+            scheduler=scheduler,
+            **changes,
+        )
+        stack = Stack(axes, pixel_size, unit, contrast_limits, mask, within)
+        with reporting(progress, _amounts) as report:
+            return segment_stack(
+                image, segment, stack, output, overwrite=overwrite, resume=resume, report=report
+            )
     calibration = Calibration.of(2, pixel_size, unit)
     within = within if within is None or hasattr(within, "shape") else np.asarray(within)
     width = None if diameter is None else calibration.pixels(diameter)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_samhq.inference.settings import Search
     from napari_samhq.inference.source import ImageSource
 
-__all__ = ["in_memory_site"]
+__all__ = ["in_memory_site", "predictor_opener"]
 
 
 def in_memory_site(
@@ -71,8 +71,8 @@ def in_memory_site(
     from napari_samhq.inference.settings import DenseSettings
 
     open_source = _source_opener(image, contrast_limits)
-    open_predictor = _predictor_opener(model, is_shared)
-    open_finder = None if find is None else _predictor_opener(find, is_shared)
+    open_predictor = predictor_opener(model, is_shared)
+    open_finder = None if find is None else predictor_opener(find, is_shared)
     source, predictor = open_source(), open_predictor()
     finder = predictor if open_finder is None else open_finder()
     if finder.fingerprint == predictor.fingerprint:  # there is nothing to ask again
@@ -144,7 +144,8 @@ def _source_opener(image: Any, limits: tuple[float, float] | None) -> Callable[[
     return partial(ImageSource.of, image, contrast_limits=limits)
 
 
-def _predictor_opener(model: Any, is_shared: bool) -> Callable[[], SupportsLogits]:
+def predictor_opener(model: Any, is_shared: bool) -> Callable[[], SupportsLogits]:
+    """Make a function that opens a model; one that can be sent to workers, if it is shared."""
     if callable(model) and (isinstance(model, type) or not hasattr(model, "iter_logits")):
         opener: Callable[[], SupportsLogits] = model
         return opener

@@ -42,7 +42,7 @@ class Step:
 
     Attributes
     ----------
-    stage : {"segment", "choose", "draw", "write"}
+    stage : {"segment", "choose", "draw", "link", "write"}
         What is being done. Tiles of coarser grids are segmented after those of finer ones.
     done, total : float
         Tiles, or blocks.
@@ -104,7 +104,7 @@ class RunFolder:
             check_target(self.output, overwrite=overwrite)
         with explained("write", self.path, "Choose another place."):
             self.path.mkdir(exist_ok=True)
-        with self._held():
+        with self.held():
             if not is_there:
                 self._prepare(plan, resume=resume)
             yield is_there
@@ -112,7 +112,14 @@ class RunFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
     @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
+        """Keep other runs away from the folder, which is there.
+
+        Raises
+        ------
+        FileError
+            If another run holds it.
+        """
         lock, owner = FileLock(self.path / "lock"), self.path / "owner.txt"
         try:
             lock.acquire(timeout=0)

@@ -21,6 +21,12 @@ from napari_samhq.cli.paths import Found, find_images, one_image, part_of, renam
 from napari_samhq.cli.records import RECORD_SUFFIX, record_path
 from napari_samhq.cli.segment_everything import search_of
 from napari_samhq.cli.segment_image import Engine, Wanted, prepare, segment_one
+from napari_samhq.cli.segment_stack import (
+    Axes,
+    check_stack,
+    segment_stack_file,
+    told_stack,
+)
 from napari_samhq.cli.summary import told_all, told_one
 from napari_samhq.cli.view_options import (
     Channels,
@@ -144,6 +150,7 @@ def segment(
     everything: Everything = False,
     find_by: FindBy = "auto",
     find: Find = None,
+    axes: Axes = None,
     diameter: Diameter = None,
     preset: Preset = "cells",
     spacing: Spacing = None,
@@ -220,9 +227,19 @@ def segment(
     engine = Engine(model, device, precision, find if everything else None)
     share = part_indices(part)
     found = one_image(images, well=well, field=field)
+    if axes is not None and found is None:
+        raise typer.BadParameter("--axes is for one image at a time.", param_hint="--axes")
     if found is None or (output.is_dir() and output.suffix.lower() != ".zarr"):
         given = find_images(images, well=well, field=field)
         _segment_all(given, output, file_format, share, wanted, engine, as_json, debug)
+        return
+    if axes is not None:
+        check_stack(output, wanted)
+        stack = segment_stack_file(found.path, output, axes, wanted, engine)
+        if as_json:
+            tell_json(stack)
+        else:
+            typer.echo(told_stack(stack))
         return
     if (file_format is not None and wanted.file_format is None) or part is not None:
         raise typer.BadParameter("--format and --part are for several images and a folder.")

@@ -22,6 +22,7 @@ _TITLES = {
     "segment": "Tiles",
     "choose": "Choosing objects",
     "draw": "Drawing",
+    "link": "Linking",
     "write": "Writing",
 }
 _SWITCH = dict.fromkeys(("true", "yes", "1"), True) | dict.fromkeys(("false", "no", "0"), False)

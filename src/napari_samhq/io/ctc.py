@@ -160,7 +160,7 @@ def read_ctc(folder: str | Path) -> tuple[NDArray[np.int32], pd.DataFrame]:
     frames = []
     for number in sorted(found):
         path = folder / found[number]
-        frames.append(np.asarray(open_array(path, as_labels=True)))
+        frames.append(np.asarray(open_array(path, as_labels=True)[:]))
         if frames[-1].shape != frames[0].shape:
             raise FileError(
                 f"{path} has the shape {frames[-1].shape} and the first frame {frames[0].shape}; "

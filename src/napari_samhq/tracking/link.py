@@ -158,7 +158,7 @@ class _ByHand:
         for name, pairs in (("joined", joined), ("apart", apart)):
             by_plane: dict[int, list[tuple[Place, Place]]] = defaultdict(list)
             for one, other in pairs:
-                before, after = sorted([tuple(one), tuple(other)])
+                before, after = sorted([(one[0], one[1]), (other[0], other[1])])
                 if before[0] == after[0]:
                     raise SettingsError(
                         f"{name} has a pair within plane {before[0]}: {before[1]} and {after[1]}. "
@@ -255,9 +255,10 @@ def _checked(labels: Any, image: Any, axes: str) -> Any:
             SamHQWarning,
             stacklevel=3,
         )
-    if image is not None and tuple(np.shape(image))[: len(shape)] != shape:
+    image = image if image is None or hasattr(image, "shape") else np.asarray(image)
+    if image is not None and tuple(image.shape)[: len(shape)] != shape:
         raise ImageError(
-            f"The image has the shape {tuple(np.shape(image))} and the labels {shape}; they must "
+            f"The image has the shape {tuple(image.shape)} and the labels {shape}; they must "
             "be equal. Crop one of them, or leave the image away."
         )
     return labels

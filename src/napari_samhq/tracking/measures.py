@@ -284,9 +284,9 @@ def _complete(true: _Film, found: _Film, matches: dict[Spot, Spot], covering: Co
         seen[track].add(0 if other is None or covering[other] > 1 else other[1])
     count = 0
     for track, others in seen.items():
-        (other, *more) = others
-        if other and not more:
-            count += true.lineage[track][:2] == found.lineage[other][:2]
+        if len(others) == 1 and others != {0}:
+            (one,) = others
+            count += true.lineage[track][:2] == found.lineage[one][:2]
     return count
 
 
