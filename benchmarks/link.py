@@ -18,7 +18,7 @@ from skimage.measure import label as pieces_of
 
 import napari_samhq as samhq
 from napari_samhq.core.measure.metrics import match
-from napari_samhq.tracking.measures import compare_tracks
+from napari_samhq.tracking.measures import compare_tracks, spans_of
 from napari_samhq.tracking.pairing import best_pairs
 from napari_samhq.tracking.planes import objects_of, overlaps
 
@@ -71,16 +71,6 @@ def ap50(true: np.ndarray, found: np.ndarray) -> float:
     return len(pairs.pairs) / (len(pairs.pairs) + len(pairs.missed) + len(pairs.extra))
 
 
-def spans(labels: np.ndarray) -> pd.DataFrame:
-    """Make the lineage of labels without divisions."""
-    frames = {}
-    for number, plane in enumerate(labels):
-        for one in np.unique(plane[plane > 0]).tolist():
-            frames.setdefault(one, []).append(number)
-    rows = [(one, seen[0], seen[-1], 0) for one, seen in sorted(frames.items())]
-    return pd.DataFrame(rows, columns=["track", "start", "end", "parent"])
-
-
 def measure_stack(folder: Path) -> None:
     """Print the AP50 of a stack: whole outlines, and pieces."""
     true = tifffile.imread(folder / "labels.tif")
@@ -113,7 +103,9 @@ def measure_film(folder: Path) -> None:
         "link": (linked.labels, linked.lineage),
     }
     for name, (labels, found) in ways.items():
-        quality = compare_tracks(true, lineage, labels, spans(labels) if found is None else found)
+        quality = compare_tracks(
+            true, lineage, labels, spans_of(labels) if found is None else found
+        )
         good, extra, missed = quality.divisions[0]
         print(
             f"{folder.name:24s}{name:12s} TRA {quality.tra:.3f}  LNK {quality.lnk:.3f}  "

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_samhq.io.ctc import read_ctc
+from napari_samhq.io.ctc import read_ctc, write_ctc
 from napari_samhq.io.labels import read_labels, write_labels
 from napari_samhq.io.track_files import read_tracks_csv
 from support.commands import run
@@ -26,7 +26,7 @@ def test_every_kind_of_result_holds_the_same_tracks(film, tmp_path):
         assert done.exit_code == 0, done.output
         told = json.loads(done.stdout)
         assert (told["tracks"], told["divisions"]) == (5, 1)
-    labels = np.asarray(read_labels(outputs[0]).labels)
+    labels = np.asarray(read_labels(outputs[0]).labels[:])
     lineage = pd.read_csv(tmp_path / "a.lineage.csv")
     assert np.array_equal(read_ctc(outputs[1])[0], labels)
     pd.testing.assert_frame_equal(read_ctc(outputs[1])[1], lineage)
@@ -55,4 +55,23 @@ def test_a_stack_is_segmented_from_the_shell(tmp_path):
     assert len(set(labels[:, 30, 28])) == len(set(labels[:, 64, 66])) == 1
     assert 0 < labels[0, 30, 28] != labels[0, 64, 66] > 0
     wrong = run("segment", tmp_path / "stack.npy", "-o", tmp_path / "a.json", *options)
+    assert wrong.exit_code == 2
+
+
+def test_tracks_and_stacks_are_compared(film, tmp_path):
+    true, lineage = dividing_film()
+    write_ctc(tmp_path / "TRA", true, lineage)
+    assert run("track", film, "-o", tmp_path / "a.tif").exit_code == 0
+    options = (tmp_path / "TRA", "--predictions", tmp_path / "a.tif", "--axes", "tyx", "--json")
+    done = run("evaluate", film, *options, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["LNK"], told["CT"], told["BC(0)"], told["divisions_found"]) == (1, 1, 1, 1)
+    assert json.loads((tmp_path / "out" / "quality.json").read_text()) == told
+    stack = run(
+        "evaluate", film, film, "--predictions", film, "--axes", "zyx", "-o", tmp_path / "b"
+    )
+    assert stack.exit_code == 0, stack.output
+    assert "ap_50" in stack.output
+    wrong = run("evaluate", film, film, "--axes", "zyx", "-o", tmp_path / "c")
     assert wrong.exit_code == 2

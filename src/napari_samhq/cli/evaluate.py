@@ -7,6 +7,7 @@ import typer
 
 from napari_samhq.cli.console import reported, tell_json
 from napari_samhq.cli.each_image import for_each, tell_failures
+from napari_samhq.cli.evaluate_stack import evaluate_stack
 from napari_samhq.cli.options import (
     AsJson,
     Debug,
@@ -21,6 +22,7 @@ from napari_samhq.cli.paths import Found, find_images
 from napari_samhq.cli.segment import Changes, FindBy, Preset
 from napari_samhq.cli.segment_everything import search_of
 from napari_samhq.cli.segment_image import Engine
+from napari_samhq.cli.segment_stack import StackAxes
 from napari_samhq.cli.view_options import (
     Channels,
     Connected,
@@ -54,6 +56,13 @@ Predictions = Annotated[
     Path | None,
     typer.Option(help="Compare these labels, a file or a folder, instead of segmenting."),
 ]
+StackOf = Annotated[
+    StackAxes | None,
+    typer.Option(
+        "--axes",
+        help="Compare --predictions as a stack, in 3-D (zyx), or as tracks of a film (tyx, tzyx).",
+    ),
+]
 Everything = Annotated[
     bool, typer.Option("--everything", help="Segment all there is, knowing nothing of the labels.")
 ]
@@ -81,6 +90,7 @@ def evaluate(
     labels: Labels,
     output: Output = Path("samhq-evaluation"),
     predictions: Predictions = None,
+    axes: StackOf = None,
     everything: Everything = False,
     prompts: PromptsFrom = None,
     find_by: FindBy = "auto",
@@ -109,6 +119,9 @@ def evaluate(
     images together. Writes them as quality.csv and quality.json, each object as objects.csv, and
     the worst objects as a picture, worst.png.
 
+    With --axes labels of a stack are compared in 3-D, and those of a film as tracks (DET, SEG, TRA,
+    LNK, CT, BC); folders of the Cell Tracking Challenge are read, too.
+
     With --prompts the numbers say how well objects are outlined that somebody points at; with
     --everything also how well they are found at all.
     """
@@ -117,6 +130,16 @@ def evaluate(
 
     method = _method(predictions, everything, prompts)
     valid_output(output, lambda _: None)
+    if axes is not None:
+        if predictions is None:
+            raise typer.BadParameter(
+                "--axes compares labels that are there; name them with --predictions. "
+                "`segment --everything --axes` makes some.",
+                param_hint="--axes",
+            )
+        target = _folder(output) / "quality.json"
+        evaluate_stack(labels, predictions, axes, target, overwrite=overwrite, as_json=as_json)
+        return
     search = search_of(preset, setting or [], find_by)
     how = Method(
         predictions=predictions,
@@ -186,6 +209,15 @@ def _check_inputs(labels: Path, predictions: Path | None, found: list[Found]) ->
             )
 
 
+def _folder(folder: Path) -> Path:
+    """Make the folder of the results, if it is missing."""
+    from napari_samhq.io.atomic import explained
+
+    with explained("write", folder, "Choose another folder."):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _targets(folder: Path, worst: int, overwrite: bool) -> dict[str, Path]:
     """Name what is written, and check that it can be.
 
@@ -194,12 +226,10 @@ def _targets(folder: Path, worst: int, overwrite: bool) -> dict[str, Path]:
     FileError
         If it is there already and may not be replaced, or the folder cannot be made.
     """
-    from napari_samhq.io.atomic import check_target, explained
+    from napari_samhq.io.atomic import check_target
 
     names = ["quality.json", "quality.csv", "objects.csv", *(["worst.png"] if worst else [])]
-    with explained("write", folder, "Choose another folder."):
-        folder.mkdir(parents=True, exist_ok=True)
-    targets = {name: folder / name for name in names}
+    targets = {name: _folder(folder) / name for name in names}
     for target in targets.values():
         check_target(target, overwrite=overwrite)
     return targets

@@ -15,9 +15,10 @@ from napari_samhq.io.atomic import explained, replacing
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["read_tracks_csv", "write_trackmate", "write_tracks_csv"]
+__all__ = ["read_lineage", "read_tracks_csv", "write_trackmate", "write_tracks_csv"]
 
 _AXES = ("t", "z", "y", "x")
 _GRAPH = "# graph: "
@@ -110,6 +111,36 @@ def read_tracks_csv(path: str | Path) -> tuple[NDArray[np.float64], dict[int, li
     if not np.isfinite(data).all():
         raise FileError(f"{path} has empty cells among its tracks. Fill them, or delete the lines.")
     return data[np.lexsort((data[:, 1], data[:, 0]))], graph
+
+
+def read_lineage(path: str | Path) -> pd.DataFrame:
+    """Read a table of tracks: track, start, end, parent.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV; other columns are left out.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    FileError
+        If a column is missing, or holds other things than whole numbers.
+    """
+    import pandas as pd
+
+    path, columns = Path(path), ["track", "start", "end", "parent"]
+    with explained("read", path, "Choose another file."):
+        try:
+            return pd.read_csv(path)[columns].astype("int64")
+        except (ValueError, KeyError) as error:
+            raise FileError(
+                f"{path} is no lineage: {error}. It has the columns {', '.join(columns)}, of whole "
+                "numbers."
+            ) from error
 
 
 def write_trackmate(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["TrackQuality", "compare_tracks"]
+__all__ = ["TrackQuality", "compare_tracks", "spans_of"]
 
 # What it costs to split a spot, add one, delete one; to delete a link, add one, change its kind.
 _SPLIT, _MISSED, _EXTRA = 5, 10, 1
@@ -214,6 +214,35 @@ def compare_tracks(
                 f"Track {strange[0]} is in the {name} labels, and has no row in their lineage."
             )
     return _counted(films, matches, ious, tolerance)
+
+
+def spans_of(labels: Any) -> pd.DataFrame:
+    """Make the lineage of labels of which nobody knows the parents.
+
+    Parameters
+    ----------
+    labels : array of shape (T, H, W) or (T, Z, H, W), int
+        Read frame by frame.
+
+    Returns
+    -------
+    DataFrame
+        A row for each id: track, start, end, and 0 for the parent.
+
+    Examples
+    --------
+    >>> spans_of(np.array([[[1, 0]], [[1, 2]]])).to_numpy().tolist()
+    [[1, 0, 1, 0], [2, 1, 1, 0]]
+    """
+    import pandas as pd
+
+    seen: dict[int, list[int]] = {}
+    for frame in range(labels.shape[0]):
+        plane = np.asarray(labels[frame])
+        for one in np.unique(plane[plane > 0]).tolist():
+            seen.setdefault(one, [frame, frame])[1] = frame
+    rows = [(one, start, end, 0) for one, (start, end) in sorted(seen.items())]
+    return pd.DataFrame(rows, columns=["track", "start", "end", "parent"], dtype="int64")
 
 
 def _covered(
