@@ -67,6 +67,35 @@ def test_points_boxes_and_candidates(open_dock, cells):
     assert not dock.object.buttons["accept"].isEnabled()
 
 
+def test_the_last_waiting_object_can_be_reached(open_dock, cells):
+    user = open_dock(cells)
+    panel = user.dock.object
+    user.press(user.dock.tools.buttons["box"])
+    user.drag((20, 30), (40, 50))
+    user.until(user.sees_preview)
+    user.drag((60, 80), (80, 110))
+    user.until(user.sees_all)
+    assert panel.waiting_text.text() == "2 wait"
+    user.press(panel.buttons["accept"])
+    user.until(lambda: user.sentence == "1 object waits. Accept goes to it.")
+    assert panel.waiting.isVisible()
+    assert panel.waiting_text.text() == "1 waits"
+    user.press(panel.buttons["accept"])
+    user.until(lambda: bool(user.session.candidates))
+    assert len(user.session.objects) == 1
+    assert not panel.waiting.isVisible()
+    user.press(panel.buttons["accept"])
+    user.until(lambda: len(user.session.objects) == 2)
+    assert not user.session.drafts
+
+    user.key(Qt.Key.Key_Z, CTRL)
+    user.session.activate(None)
+    user.until(panel.waiting.isVisible)
+    user.press(panel.buttons["go_next"])
+    user.until(lambda: bool(user.session.candidates))
+    assert user.session.current.label_id == 1
+
+
 @pytest.mark.parametrize(
     "modifier", [pytest.param(SHIFT, id="FM-15-only-negative-points-in-the-window")]
 )

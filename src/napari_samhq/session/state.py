@@ -178,6 +178,8 @@ _SENTENCES = {
     State.CLOSED: "This session is over. Choose an image to begin a new one.",
 }
 _SEVERAL_AND_MORE = " {count} other objects wait."
+_ONE_WAITS = "1 object waits. Accept goes to it."
+_AND_ONE_MORE = " 1 other object waits."
 
 _OF_STAGE = {
     "fetch": State.FETCHING,
@@ -377,7 +379,7 @@ def _resting(drafts: Drafts, shown: Shown | None) -> tuple[State, str]:
     others = len(drafts.drafts) - (draft is not None)
     if draft is None:
         state = State.SEVERAL if others else State.READY
-        return state, sentence(state, count=others)
+        return state, _ONE_WAITS if others == 1 else sentence(state, count=others)
     if draft.drawn and not draft.drawn.says_where:
         return State.NEEDS_POSITIVE, sentence(State.NEEDS_POSITIVE)
     if draft.reopened:
@@ -389,4 +391,5 @@ def _resting(drafts: Drafts, shown: Shown | None) -> tuple[State, str]:
     else:
         state = State.PREVIEW
     words = sentence(state, label_id=draft.label_id)
-    return state, words + (_SEVERAL_AND_MORE.format(count=others) if others else "")
+    more = _AND_ONE_MORE if others == 1 else _SEVERAL_AND_MORE.format(count=others)
+    return state, words + (more if others else "")

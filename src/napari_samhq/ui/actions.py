@@ -62,9 +62,9 @@ class Actions:
         self._do(lambda session: self._show_difference(session, shows))
 
     def step(self, by: int) -> bool:
-        """Go to the next object of those that wait; False where there are not several."""
+        """Go to the next object of those that wait; False where there is no other."""
         session = self._controller.session
-        if session is None or self._controller.waiting < 2:
+        if session is None or not self._controller.others_wait:
             return False
         drafts = session.drafts
         places = [place for place, draft in enumerate(drafts) if draft.active]
@@ -167,7 +167,7 @@ class Actions:
             self._accepted_early.append((session, session.plane, current.label_id))
             self._finish(lambda: session.activate(None))()
         elif not current.drawn and current.waiting:
-            controller.say("Several objects wait. Accept all, or go to one of them by ›.")
+            self.step(1)  # accept what is seen, and not before it is
         elif current.drawn.says_where:
             controller.say("The mask is not there yet. Accept it when you see it.")
         else:

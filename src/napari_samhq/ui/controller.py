@@ -139,6 +139,11 @@ class Controller:
         return current.waiting + bool(current.drawn or current.reopened)
 
     @property
+    def others_wait(self) -> bool:
+        """Whether an object of the present plane is being made that is not the active one."""
+        return self.current is not None and self.current.waiting > 0
+
+    @property
     def positive(self) -> bool:
         """Whether the next point lies on the object."""
         return self.session is None or self.session.prompts.positive

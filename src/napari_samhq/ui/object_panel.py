@@ -176,11 +176,13 @@ class ObjectPanel(QWidget):
             self._color = wanted
             self.swatch.setPixmap(swatch(color))
 
-    def show_waiting(self, count: int) -> None:
-        """Say how many objects are being made at once; nothing where it is one."""
-        self.waiting.setVisible(count > 1)
-        self.waiting_text.setText(f"{count} wait")
-        self.waiting_text.setAccessibleName(f"{count} objects wait to be accepted")
+    def show_waiting(self, count: int, *, others: bool) -> None:
+        """Say how many objects are being made at once; nothing where it is the active one alone."""
+        self.waiting.setVisible(others)
+        is_one = count == 1
+        self.waiting_text.setText("1 waits" if is_one else f"{count} wait")
+        words = "object waits" if is_one else "objects wait"
+        self.waiting_text.setAccessibleName(f"{count} {words} to be accepted")
 
     def show_keys(self, written: Callable[[str], str]) -> None:
         """Write the keys on the buttons."""

@@ -98,10 +98,12 @@ class Showing:
         self._candidates(candidates)
         drawn = current is not None and bool(current.drawn)
         self._outline(current)
-        dock.object.show_waiting(controller.waiting)
+        dock.object.show_waiting(controller.waiting, others=controller.others_wait)
         dock.object.allow(
             {
-                "accept": bool(candidates) or status.state is State.PREDICTING,
+                "accept": bool(candidates)
+                or status.state is State.PREDICTING
+                or (not drawn and controller.others_wait),
                 "reject": drawn or (current is not None and current.reopened),
                 "next_object": drawn,
                 "accept_all": workable,
