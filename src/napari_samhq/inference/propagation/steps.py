@@ -185,18 +185,19 @@ class Followed:
         """Let fresh evidence move the border of the prior."""
         grey = after.grey[prior.window]
         distance = prior.distance
+        width = min(self.depth, float(distance.max()) + 1)  # what has become thin moves little
         self._model_answer = None
         if answer is not None:
             mask = _answered(answer, prior.window)
             if iou(mask, prior.mask) > _PLAUSIBLE:
                 seen = signed_distance(mask, self.sampling)
                 self._model_answer = Guess(prior.window, seen)
-                share = _MODEL * self.trust_in_model
+                share = _MODEL * self.trust_in_model**2
                 distance = (1 - share) * distance + share * seen
         if self._appearance is not None and self.trust_in_grey:
-            push = _APPEARANCE * self.trust_in_grey**2 * self.depth
+            push = _APPEARANCE * self.trust_in_grey**2 * width
             distance = distance + np.float32(push) * self._appearance.likelihood(grey)
-        most = np.float32(_MOST_CHANGE * self.depth)
+        most = np.float32(_MOST_CHANGE * width)
         distance = np.clip(distance, prior.distance - most, prior.distance + most)
         return Guess(prior.window, self._tidied(distance, prior))
 
