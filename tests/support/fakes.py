@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,15 @@ from napari_samhq.core.measure.uncertainty import Doubt
 from napari_samhq.core.prompts.prompt import Prompt
 from napari_samhq.inference.embedding import ImageEmbedding
 from napari_samhq.inference.prediction import Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_samhq.core.journal.drafts import Output
+    from napari_samhq.inference.automatic import SupportsLogits
+    from napari_samhq.inference.prediction import SupportsPrediction
 
 
 class FakePredictor:
@@ -50,16 +59,16 @@ class FakePredictor:
 
     def predict(
         self,
-        embedding,
-        points=None,
-        point_labels=None,
-        box=None,
-        mask=None,
+        embedding: ImageEmbedding,
+        points: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: ArrayLike | CroppedMask | None = None,
         *,
-        multimask=False,
-        hq_only=False,
-        output="sam+hq",
-        threshold=0.0,
+        multimask: bool = False,
+        hq_only: bool = False,
+        output: Output = "sam+hq",
+        threshold: float = 0.0,
     ) -> Prediction:
         prompt = Prompt(points, point_labels, box, mask).cleaned(embedding.image_shape)
         self._called("predict", prompt)
@@ -75,10 +84,14 @@ class FakePredictor:
         region = (slice(0, height), slice(0, width))
         return Prediction(masks, scores, logits, 0, region, doubts=doubts)
 
-    def predict_many(self, embedding, prompts, **options) -> list[Prediction]:
+    def predict_many(
+        self, embedding: ImageEmbedding, prompts: Sequence[Prompt], **options: Any
+    ) -> list[Prediction]:
         return [p for _, p in self.iter_predict(embedding, prompts, **options)]
 
-    def iter_predict(self, embedding, prompts, **options):
+    def iter_predict(
+        self, embedding: ImageEmbedding, prompts: Sequence[Prompt], **options: Any
+    ) -> Iterator[tuple[int, Prediction]]:
         for index, p in enumerate(prompts):
             yield (
                 index,
@@ -86,8 +99,14 @@ class FakePredictor:
             )
 
     def iter_logits(
-        self, embedding, prompts, *, multimask=False, output="sam+hq", least_score=None
-    ):
+        self,
+        embedding: ImageEmbedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool = False,
+        output: Output = "sam+hq",
+        least_score: float | None = None,
+    ) -> Iterator[tuple[list[int], NDArray[np.float32], NDArray[np.float32]]]:
         """Give logits as fine as the image, so that enlarging them gives back the masks."""
         side = embedding.input_size
         for index, p in self.iter_predict(embedding, prompts, multimask=multimask, output=output):
@@ -121,3 +140,8 @@ class FakePredictor:
 def fake_loaded_model(name: str = "fake") -> Any:
     """Look enough like a LoadedModel for code that only shows its name and device."""
     return SimpleNamespace(info=SimpleNamespace(name=name), device="cpu", fingerprint=name)
+
+
+if TYPE_CHECKING:  # what the fake stands in for, as mypy sees it
+    _predicts: SupportsPrediction = FakePredictor()
+    _gives_logits: SupportsLogits = FakePredictor()
