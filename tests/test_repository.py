@@ -147,19 +147,8 @@ def test_the_number_of_threads_is_left_to_the_user() -> None:
 
 
 # Larger than CONTRIBUTING allows, and by how much. Nothing is added; entries shrink and go.
-LARGE_FILES = {
-    "engine/engine.py": 416,
-    "inference/predictor.py": 439,
-    "inference/store.py": 401,
-    "session/session.py": 427,
-}
-LARGE_CLASSES = {  # public methods, methods
-    "BoundLabels": (19, 26),
-    "Controller": (19, 31),
-    "Making": (25, 32),
-    "Session": (17, 21),
-    "TrackedLabels": (19, 26),
-}
+LARGE_FILES = {"inference/predictor.py": 439}
+LARGE_CLASSES = {"Controller": (19, 31), "TrackedLabels": (19, 26)}  # public methods, methods
 
 
 def test_no_module_is_larger_than_one_can_read_at_a_sitting() -> None:
@@ -187,8 +176,6 @@ def test_no_class_does_the_work_of_two() -> None:
 def test_the_first_line_of_a_module_says_what_it_is() -> None:
     riddles = ("How ", "What ", "When ", "Where ", "Whether ", "Which ", "Who ", "Why ")
     for path in MODULES:
-        if path.relative_to(SOURCE).parts[0] in ("engine", "session", "ui"):
-            continue  # being rebuilt
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         assert text or path.name == "_version.py", f"{path} has no docstring"
         assert not (text or "").startswith(riddles), f"{path}: {text}"

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from napari_samhq.batch.results import MemoryResults
 from napari_samhq.core.images.rgb8 import rgb8_and_limits
 from napari_samhq.core.tiles.windows import Windows
+from napari_samhq.core.util.lru import Lru
 from napari_samhq.core.util.notes import collected_notes
 from napari_samhq.engine.jobs import Progress
 from napari_samhq.engine.models import ModelSource
 from napari_samhq.engine.planes import WholePlane, WindowedPlane
 from napari_samhq.engine.questions import Answer, Question, Request
-from napari_samhq.engine.recent import Recent
 from napari_samhq.errors import DeviceLostError, OutOfMemoryError
 from napari_samhq.inference.source import digest
 from napari_samhq.inference.store import EmbeddingStore
@@ -69,11 +69,11 @@ class Engine:
         self.source = source or ModelSource()
         self._lock = threading.RLock()
         self._models: OrderedDict[str, SupportsPrediction] = OrderedDict()
-        self._seen: Recent[WholePlane] = Recent(cache_bytes)
+        self._seen: Lru[WholePlane] = Lru(cache_bytes)
         self._store = EmbeddingStore(memory_bytes=cache_bytes)
-        self._logits: Recent[NDArray[np.float32]] = Recent(_LOGITS_BYTES)
-        self._large: Recent[tuple[WindowedPredictor, tuple[str, ...]]] = Recent(_LARGE_PLANES)
-        self._tiles: Recent[MemoryResults] = Recent(_KEPT_RUNS)
+        self._logits: Lru[NDArray[np.float32]] = Lru(_LOGITS_BYTES)
+        self._large: Lru[tuple[WindowedPredictor, tuple[str, ...]]] = Lru(_LARGE_PLANES)
+        self._tiles: Lru[MemoryResults] = Lru(_KEPT_RUNS)
         self._moved = False
 
     def use_device(self, device: str, precision: str = "auto") -> None:

@@ -1,4 +1,4 @@
-"""Where work is done: at once in scripts, in a thread behind the dock widget; same session."""
+"""Jobs and runners: at once in scripts, in a thread behind the dock widget."""
 
 from __future__ import annotations
 

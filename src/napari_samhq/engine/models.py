@@ -1,4 +1,4 @@
-"""Where a session's models come from."""
+"""Models of sessions: by name, path or object, loaded once."""
 
 from __future__ import annotations
 

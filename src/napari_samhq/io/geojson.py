@@ -143,10 +143,8 @@ def write_features(
     overwrite: bool = False,
 ) -> Path:
     """Write features as they are, with a note on all of them."""
-    content: dict[str, Any] = {"type": "FeatureCollection", "features": features}
-    if note:
-        content[_NOTE] = dict(note)
-    return write_json(path, content, overwrite=overwrite)
+    content = {"type": "FeatureCollection", "features": features}
+    return write_json(path, content | ({_NOTE: dict(note)} if note else {}), overwrite=overwrite)
 
 
 def read_geojson(

@@ -1,4 +1,4 @@
-"""What can be learned from a session: its images, objects that were made, and background."""
+"""Training examples from a session: images, finished objects and background."""
 
 from __future__ import annotations
 

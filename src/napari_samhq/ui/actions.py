@@ -1,4 +1,4 @@
-"""What the buttons and keys of the dock do."""
+"""Actions of the dock's buttons and keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the class of an object is seen, and given."""
+"""Box that shows and sets the class of an object."""
 
 from __future__ import annotations
 

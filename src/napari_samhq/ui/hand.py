@@ -1,4 +1,4 @@
-"""What the mouse does in the image: the tool in the hand, and whether points lie on the object."""
+"""Mouse tool of the image: its mode, and the label of the points it adds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user prefers, kept by napari among the settings of its plugins.
+"""Preferences of the user, kept among napari's plugin settings.
 
 The groups and names are those of `configurations` in napari.yaml, so that napari's Preferences
 show and change them too.

@@ -1,4 +1,4 @@
-"""What is needed now and then, in sections that open: refining labels, output, settings, files."""
+"""Panels that open on demand: refining labels, output, settings, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long something will still take, as a person would say it."""
+"""Remaining time in words."""
 
 from __future__ import annotations
 

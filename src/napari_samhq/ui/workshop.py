@@ -1,4 +1,4 @@
-"""What the docks of one process share: models, images that were looked at, and the thread."""
+"""Models, embeddings and the worker thread that all docks of a process share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller means: which image, and where in it."""
+"""Find the image layer that a caller means; convert its coordinates to plane pixels."""
 
 from __future__ import annotations
 

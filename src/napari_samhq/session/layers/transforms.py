@@ -1,4 +1,4 @@
-"""How napari layers lie to each other: their transforms, read for `core.geometry`.
+"""Transforms between napari layers, read for `core.geometry`.
 
 The only place of this package in which coordinates go from one layer to another, or to the world.
 """

@@ -1,4 +1,4 @@
-"""What a session listens to in the viewer, connected and disconnected in one place."""
+"""Viewer events that a session listens to, connected and disconnected in one place."""
 
 from __future__ import annotations
 
