@@ -1,4 +1,4 @@
-"""How far the objects of a plane have moved until the next one: all of them, and each by itself."""
+"""Motion of objects from one plane to the next: of all together, and of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may have become of the objects of a frame in the next one, and the best choice of it all.
+"""Hypotheses of what became of a frame's objects, and the best choice among them.
 
 Each object goes on, divides in two, or ends; each of the next frame comes from one that did, or
 appears. What fits together best is found by a small integer program for each pair of frames, as in

@@ -1,4 +1,4 @@
-"""How well tracks agree: the measures of the Cell Tracking Challenge.
+"""Agreement of tracks: the measures of the Cell Tracking Challenge.
 
 Objects of a true and a found film are compared frame by frame, and then links between them: what
 it would take to make the true graph of the found one (AOGM: Matula et al., PLoS ONE 2015), whole
