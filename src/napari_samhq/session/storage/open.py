@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["layers_read_from", "open_session"]
 
+_BUNDLED = "micro"
+
 
 def open_session(
     path: str | Path,
@@ -171,16 +173,16 @@ def _open_image(source: Path, saved: SavedSession, viewer: ViewerModel) -> Image
 
 def _known_model(saved: SavedSession, engine: Engine) -> str:
     """Give the model of a session, or 'micro' with a warning where it is not here."""
-    known = engine.source.info(saved.model) is not None
+    known = saved.model == _BUNDLED or engine.source.info(saved.model) is not None
     if known or Path(saved.model).expanduser().exists():
         return saved.model
     warnings.warn(
-        f"The model of the session, {saved.model!r}, is not on this machine, so 'micro' takes its "
-        "place. Objects stay as they are.",
+        f"The model of the session, {saved.model!r}, is not on this machine, so {_BUNDLED!r} takes "
+        "its place. Objects stay as they are.",
         SamHQWarning,
         stacklevel=3,
     )
-    return "micro"
+    return _BUNDLED
 
 
 def _can_be_edited(layer: Layer) -> bool:
