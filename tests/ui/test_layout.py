@@ -31,7 +31,7 @@ def opened(dock):
     for section in dock.sections.values():
         section.set_open(True)
     dock.recovery.offer("Unfinished work of yesterday 17:03 on nuclei: 12 objects.")
-    dock.object.show_waiting(20)
+    dock.object.show_waiting(20, others=True)
     return dock
 
 
