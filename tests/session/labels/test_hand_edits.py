@@ -120,7 +120,7 @@ def mask_at(place, side=3):
 
 
 def do(book, step):
-    layer, bound = book.layer, book.bound
+    layer, bound = book.layer, book.tracked
     kind, *rest = step
     if kind == "stroke":
         atoms, dimensions = rest
@@ -189,7 +189,7 @@ def test_labels_are_what_the_journal_says_whatever_happens(storage, steps):
     while book.count < len(book.events):
         book.redo()
     book.check()
-    book.bound.close()
+    book.tracked.close()
 
 
 def test_a_stroke_is_one_event_and_one_undo_on_either_side():
@@ -215,14 +215,14 @@ def test_a_stroke_is_one_event_and_one_undo_on_either_side():
 
 def test_our_own_writing_is_no_hand_edit_and_one_undo_in_napari():
     book = Book(Labels(np.zeros((40, 40), dtype=np.int32)))
-    with book.bound.one_step():
+    with book.tracked.one_step():
         for corner, label_id in (((2, 2), 1), ((20, 20), 2)):
             plane = np.zeros((40, 40), dtype=bool)
             plane[corner[0] : corner[0] + 9, corner[1] : corner[1] + 9] = True
-            edit = book.bound.edit_to_commit(
+            edit = book.tracked.edit_to_commit(
                 Plane((0, 1)), CroppedMask.of(plane), label_id, CommitRules()
             )
-            book.bound.write([edit])
+            book.tracked.write([edit])
     assert book.painted == 0
     assert (book.layer.data > 0).sum() == 162
     book.layer.undo()
@@ -244,10 +244,10 @@ def test_undo_of_half_a_stroke_that_goes_on_while_an_object_is_accepted():
     book = Book(Labels(np.zeros((40, 40), dtype=np.int32)))
     with book.layer.block_history():
         book.layer.paint((30, 30), 4)
-        edit = book.bound.edit_to_commit(
+        edit = book.tracked.edit_to_commit(
             Plane((0, 1)), CroppedMask.of(np.ones((5, 5), dtype=bool)), 1, CommitRules()
         )
-        book.bound.write([edit])
+        book.tracked.write([edit])
         book.append([edit])
         book.layer.paint((30, 33), 4)
     assert (book.painted, book.count) == (2, 3)
@@ -298,7 +298,7 @@ def test_other_data_ends_what_was_known_of_the_old(shape):
         book.redo()
     assert book.layer.data.sum() == 50
     assert book.layer.mode == "paint"
-    assert book.bound.free_id() == 51
+    assert book.tracked.free_id() == 51
     book.layer.paint((5, 5), 2)
     book.check()
 
@@ -309,7 +309,7 @@ def test_setting_the_same_data_again_keeps_the_journal_and_counts_anew():
     book.layer.data[0, 0] = 9
     book.layer.data = book.layer.data
     assert book.count == 1
-    assert book.bound.free_id() == 10
+    assert book.tracked.free_id() == 10
     book.undo()
     assert np.argwhere(book.layer.data).tolist() == [[0, 0]]
 
