@@ -42,6 +42,7 @@ class LabelWriter:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from napari_samhq.core.labels.label_index import Census
     >>> from napari_samhq.core.geometry.planes import Plane
     >>> from napari_samhq.settings import CommitRules
