@@ -56,6 +56,17 @@ def test_the_dense_head_is_taken_where_there_is_one(session, image, models):
     assert not session.labels.data.any()
 
 
+def test_the_scale_is_looked_for_once(session, models):
+    models["micro"].input_size = 32  # so that the image has several scales to choose from
+    first = session.segment_everything()
+    looks = calls(models["micro"], "dense_maps")
+    assert looks > 1
+    everything = Everything(session.controller)
+    everything.run(Search(changes={"min_score": 0.9}), None, wait=True, instead=True)
+    assert calls(models["micro"], "dense_maps") == looks
+    assert first
+
+
 def test_thresholds_choose_anew_and_back_again_without_the_model(session, models):
     def press(**changes) -> list[int]:
         search = Search(changes={**SETTINGS, **changes})

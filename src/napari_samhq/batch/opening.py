@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from napari_samhq.batch.results import Results
     from napari_samhq.batch.site import Site
     from napari_samhq.core.tiles.grid import Region
+    from napari_samhq.core.util.lru import Lru
     from napari_samhq.inference.automatic import SupportsLogits
     from napari_samhq.inference.object_maps import SupportsDenseMaps
     from napari_samhq.inference.settings import Search
@@ -39,6 +41,7 @@ def in_memory_site(
     is_shared: bool = False,
     results: Results | None = None,
     run: Callable[[Generator[Any, None, Any]], Any] = finished,
+    diameters: Lru[float] | None = None,
 ) -> Site:
     """Open image and models, and plan the work; other processes must be able to if it is shared.
 
@@ -57,6 +60,8 @@ def in_memory_site(
     run : callable, optional
         Goes through a generator and gives its value: the model is looked with, to find how large
         objects are.
+    diameters : Lru, optional
+        Keeps how large they were, so that the same image is not looked at for it again.
 
     Raises
     ------
@@ -83,24 +88,24 @@ def in_memory_site(
     area, seen = _area(region, source.shape), Seen()
     foreground = _named(mask, "mask", source.shape)
     inside = _named(within, "within", source.shape)
+    name = image_identity(source)
     if isinstance(settings, DenseSettings):
-        settings = run(
-            surest_settings(
-                cast("SupportsDenseMaps", finder),
-                source,
-                area,
-                settings,
-                foreground=asked,
-                seen=seen,
-            )
-        )
+        is_open = not settings.diameter and not settings.tile_px
+        key = name, str(area), source.contrast_limits, _weights(finder), foreground, inside
+        known = diameters.get(key) if is_open and diameters is not None else None
+        if known is not None:
+            settings = replace(settings, diameter=known)
+        head = cast("SupportsDenseMaps", finder)
+        settings = run(surest_settings(head, source, area, settings, foreground=asked, seen=seen))
+        if is_open and diameters is not None:
+            diameters.put(key, settings.diameter)
     plan = Plan(
         image_shape=source.shape,
         area=area,
         settings=settings,
         contrast_limits=source.contrast_limits,
         model=_weights(predictor),
-        image=image_identity(source),
+        image=name,
         foreground=foreground,
         within=inside,
         finder="" if open_finder is None else _weights(finder),

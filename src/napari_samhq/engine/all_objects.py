@@ -66,7 +66,14 @@ def find_objects(
         return _in_turns(engine, steps, lambda _: report(Progress(STAGE)))
 
     site = in_memory_site(
-        view.source(), predictor, search, find=finder, region=region, loose=True, run=in_turns
+        view.source(),
+        predictor,
+        search,
+        find=finder,
+        region=region,
+        loose=True,
+        run=in_turns,
+        diameters=engine.diameters,
     )
     site.plan = replace(site.plan, past_the_edge=not is_cut)
     site.results = engine.tiles((site.plan.run_id, view.identity, view.plane))

@@ -49,6 +49,7 @@ _IMAGE_BYTES = 2**30  # some 160 planes of a published model, in float16 half of
 _LOGITS_BYTES = 2**26
 _LARGE_PLANES = 8  # seen through windows, and remembered
 _KEPT_RUNS = 4  # over everything, to go on with or to choose from again
+_KEPT_DIAMETERS = 100  # of objects, by what was looked at
 _LONGEST_BATCH = 64
 _KEPT_MODELS = 2  # the large ones take gigabytes
 _LOST_DEVICE = ("cuda error", "device lost", "mps backend", "hip error")
@@ -74,6 +75,7 @@ class Engine:
         self._logits: Lru[NDArray[np.float32]] = Lru(_LOGITS_BYTES)
         self._large: Lru[tuple[WindowedPredictor, tuple[str, ...]]] = Lru(_LARGE_PLANES)
         self._tiles: Lru[MemoryResults] = Lru(_KEPT_RUNS)
+        self.diameters: Lru[float] = Lru(_KEPT_DIAMETERS)
         self._moved = False
 
     def use_device(self, device: str, precision: str = "auto") -> None:
